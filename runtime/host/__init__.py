@@ -1,0 +1,1 @@
+"""The live driver: cells, and the Ray actor that hosts them."""

@@ -1,0 +1,1 @@
+"""Links between hosts: ordered, acknowledged, de-duplicated delivery in lanes."""

@@ -1,0 +1,258 @@
+"""A whole system in one thread: hosts, network, disk and faults, all drawn from one seed."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import NoReturn
+
+from runtime.behavior import Context
+from runtime.journal.memory import Shelf
+from runtime.message import Message
+from runtime.simulation.disk import SnapshotStore
+from runtime.simulation.faults import FaultPlan
+from runtime.simulation.network import Network
+from runtime.simulation.process import HostSpec, Process
+from runtime.simulation.scheduler import Scheduler
+
+START_NS = 1_700_000_000_000_000_000
+"""Where every run begins on the virtual clock (nanoseconds since the Unix epoch)."""
+
+TRACE = 4_000
+"""Lines of history kept for the report of a failure."""
+
+REPLAY = "scripts/simulate --seed {seed} --trace"
+
+
+class SimulationFailure(AssertionError):
+    """An invariant did not hold; the text says which, and how to see it again."""
+
+
+Observer = Callable[[Process, Context, Message], None]
+
+
+class World:
+    """One run.
+
+    Args:
+        seed: Where every choice comes from: the same seed and code give the same run.
+        plan: What goes wrong; by default drawn from the seed.
+        log: The cell whose host owns the journal.
+        calls: Link the hosts by calls (as Ray does between nodes) instead of streams.
+    """
+
+    def __init__(
+        self, seed: int, plan: FaultPlan | None = None, *, log: str = "bus", calls: bool = False, trace: int = TRACE
+    ) -> None:
+        self.seed, self.log, self.calls = seed, log, calls
+        self.plan = plan if plan is not None else FaultPlan.from_seed(seed)
+        self.scheduler = Scheduler(START_NS)
+        self.rng = random.Random(f"world {seed}")
+        self.network = Network(self.scheduler, self.plan, random.Random(f"network {seed}"))
+        self.shelf = Shelf()
+        self.durable = 0
+        self.snapshots = SnapshotStore()
+        self.specs: dict[str, HostSpec] = {}
+        self.hosts_by_cell: dict[str, str] = {}
+        self.processes: dict[str, Process] = {}
+        self.epochs: dict[str, int] = {}
+        self.hooks: list[Callable[[], None]] = []
+        self.observers: list[Observer] = []
+        self.crashes: Counter[str] = Counter()
+        self.history: deque[tuple[int, str, Message | None]] = deque(maxlen=trace)
+        self._zombies: dict[Process, None] = {}
+        self._failure: SimulationFailure | None = None
+        self._chance = random.Random(f"global {seed}").getstate()
+        self._messages = 0
+
+    # -- assembly ------------------------------------------------------------------
+
+    def add_host(self, spec: HostSpec) -> None:
+        """Add a host; it starts with the first ``run``."""
+        self.specs[spec.name] = spec
+        for cell in spec.cells:
+            self.hosts_by_cell[cell.name] = spec.name
+
+    def start(self) -> None:
+        """Start every host, and whatever goes wrong by itself."""
+        for name in self.specs:
+            self._start(name)
+            self._crash_later(name)
+        self._break_later()
+        self._part_later()
+
+    def _start(self, name: str) -> None:
+        epoch = self.epochs[name] = self.epochs.get(name, 0) + 1
+        process = Process(self, self.specs[name], epoch)
+        self.processes[name] = self.network.stations[name] = process
+        self.note(f"{name}#{epoch} starts")
+        process.start()
+
+    # -- running -------------------------------------------------------------------
+
+    def run(self, until_ns: int) -> None:
+        """Go on until the virtual time ``until_ns`` (from ``START_NS`` on).
+
+        Raises:
+            SimulationFailure: an invariant is broken, or a process raised what it should not.
+        """
+        limit, hooks, step = START_NS + until_ns, self.hooks, self.scheduler.step
+        outside = random.getstate()
+        # The links take the jitter of their retries from the module's own generator.
+        random.setstate(self._chance)
+        try:
+            while step(limit):
+                for hook in hooks:
+                    hook()
+                if self._failure is not None:
+                    raise self._failure
+        finally:
+            self._chance = random.getstate()
+            random.setstate(outside)
+
+    def heal(self) -> None:
+        """From now on nothing goes wrong any more; what is down comes back."""
+        self.plan = self.network.plan = self.plan.healed()
+        self.network.heal()
+        for zombie in list(self._zombies):
+            self._wake(zombie)
+
+    def close(self) -> None:
+        """The run is over: every process ends, and says nothing more."""
+        for process in (*self.processes.values(), *self._zombies):
+            process.loop.stop()
+
+    @property
+    def events(self) -> int:
+        """Scheduled events carried out so far: loop passes, timers, arrivals."""
+        return self.scheduler.fired
+
+    @property
+    def messages(self) -> int:
+        """Messages the brains have handled."""
+        return self._messages
+
+    # -- history -------------------------------------------------------------------
+
+    def note(self, text: str) -> None:
+        """Add a line to the history."""
+        self.history.append((self.scheduler.now, text, None))
+
+    def lines(self) -> list[str]:
+        """The history as text: virtual milliseconds, who, what."""
+        return [
+            f"{(when - START_NS) / 1e6:12.3f} ms  {text}{'' if message is None else message}"
+            for when, text, message in self.history
+        ]
+
+    def committed(self, records: int) -> None:
+        """The journal's first ``records`` records are on the disk: ``durable`` is what may be relied on."""
+        self.durable = max(self.durable, records)
+
+    def observe(self, process: Process, ctx: Context, message: Message) -> None:
+        """A brain is about to handle ``message``."""
+        self._messages += 1
+        if self.history.maxlen:
+            self.history.append((self.scheduler.now, f"{ctx.name}#{ctx.epoch} <- {ctx.sender}: ", message))
+        for observer in self.observers:
+            observer(process, ctx, message)
+
+    def fail(self, reason: str, cause: BaseException | None = None) -> NoReturn:
+        """Stop the run.
+
+        Raises:
+            SimulationFailure: always; with the command that repeats it.
+        """
+        self._failure = SimulationFailure(
+            f"seed {self.seed}, at {(self.scheduler.now - START_NS) / 1e9:.6f} s: {reason}\n"
+            f"Replay it with: {REPLAY.format(seed=self.seed)}"
+        )
+        raise self._failure from cause
+
+    # -- crashes -------------------------------------------------------------------
+
+    def ended(self, process: Process, reason: str) -> None:
+        """A process died: its supervisor starts a successor."""
+        self.note(f"{process.name}#{process.epoch} dies: {reason}")
+        self.crashes[reason.partition(":")[0]] += 1
+        self.network.ended(process)
+        self._zombies.pop(process, None)
+        if self.processes.get(process.name) is process:
+            self.scheduler.at(process.due() + self.rng.randint(*self.plan.restart_ns), self._start_next, process)
+
+    def _start_next(self, process: Process) -> None:
+        if self.processes.get(process.name) is process:
+            self._start(process.name)
+
+    def _crash_later(self, name: str) -> None:
+        mean = self.plan.crash_every_ns
+        if mean:
+            self.scheduler.after(int(self.rng.expovariate(1.0) * mean), self._crash, name)
+
+    def _crash(self, name: str) -> None:
+        process = self.processes[name]
+        if not self.plan.crash_every_ns:
+            return
+        if process.alive and process.due() > self.scheduler.now:
+            # What it has done so far is under way already; the crash points are inside of it.
+            self.scheduler.at(process.due() + 1, self._crash, name)
+            return
+        self._crash_later(name)
+        if not process.alive or process in self._zombies:
+            return
+        if self.rng.random() < self.plan.zombie:
+            self._haunt(process)
+        else:
+            process.die("crash")
+
+    def _haunt(self, process: Process) -> None:
+        """Cut a process off: it goes on until its lease ends, and comes back after its successor."""
+        self.note(f"{process.name}#{process.epoch} is cut off")
+        self.crashes["zombie"] += 1
+        self._zombies[process] = None
+        self.network.isolate(process)
+        lease = self.plan.lease_ns
+        self.scheduler.after(lease, self._freeze, process)
+        self.scheduler.after(lease + self.rng.randint(*self.plan.restart_ns), self._start_next, process)
+        self.scheduler.after(lease * 2 + int(self.rng.expovariate(1.0) * 2 * lease), self._wake, process)
+
+    def _freeze(self, process: Process) -> None:
+        if process.alive and process in self._zombies:
+            process.freeze(True)
+
+    def _wake(self, process: Process) -> None:
+        """The zombie goes on; where it could move money, its lease stops it first."""
+        if not process.alive or process not in self._zombies:
+            return
+        self.note(f"{process.name}#{process.epoch} comes back")
+        if process.spec.ports:
+            process.die("lease")
+            return
+        self.network.rejoin(process)
+        process.freeze(False)
+        self.scheduler.after(self.plan.lease_ns, process.die, "killed")
+
+    # -- the network's own troubles --------------------------------------------------
+
+    def _break_later(self) -> None:
+        if self.plan.break_every_ns:
+            self.scheduler.after(int(self.rng.expovariate(1.0) * self.plan.break_every_ns), self._break)
+
+    def _break(self) -> None:
+        if self.plan.break_every_ns:
+            self.network.break_any()
+            self._break_later()
+
+    def _part_later(self) -> None:
+        if self.plan.partition_every_ns:
+            self.scheduler.after(int(self.rng.expovariate(1.0) * self.plan.partition_every_ns), self._part)
+
+    def _part(self) -> None:
+        if not self.plan.partition_every_ns:
+            return
+        one, other = self.rng.sample(sorted(self.specs), 2)
+        until = self.scheduler.now + self.rng.randint(*self.plan.partition_ns)
+        self.note(f"{one} and {other} are parted")
+        self.network.part(one, other, until)
+        self._part_later()

@@ -1,0 +1,1 @@
+"""Supervision: who starts, watches, restarts and stops the actors."""
