@@ -1,0 +1,125 @@
+"""Settings of what decides: strategies, risk, learner."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from conf.section import Amount, Fraction, Names, Seconds, Section
+from conf.venues import VENUES
+
+_SYMBOL = re.compile(r"[a-z]+:[A-Za-z0-9./_-]+")
+_LABEL = re.compile(r"[A-Za-z0-9_.-]+")
+
+Parameter = bool | int | float | str | None
+
+
+def check_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    """``symbols``, when each is a ``venue:NATIVE`` of a known venue and none comes twice."""
+    for symbol in symbols:
+        if not _SYMBOL.fullmatch(symbol):
+            raise ValueError(f"expected venue:NATIVE such as bybit:BTCUSDT, found {symbol!r}")
+        if symbol.partition(":")[0] not in VENUES:
+            raise ValueError(f"expected a symbol of one of the venues {', '.join(VENUES)}, found {symbol!r}")
+    if len(set(symbols)) < len(symbols):
+        raise ValueError("expected each symbol once, found one that is listed twice; remove the repetition")
+    return symbols
+
+
+class StrategySettings(Section):
+    """One strategy and the symbols it trades; each of its symbols gets an instance of its own."""
+
+    name: str = Field(min_length=1, description="a built-in strategy, or module:Class, or file.py:Class")
+    label: str = Field(default="", description="its name in the journal and in status; the default is its name")
+    params: dict[str, Parameter] = Field(default_factory=dict, description="its parameters by name")
+    symbols: Names = Field(default=(), description="the symbols it trades; empty means all of the session's symbols")
+    dry_run: bool = Field(default=False, description="true stops its signals at the last gate: nothing is ordered")
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return check_symbols(value)
+
+    @field_validator("label")
+    @classmethod
+    def _label(cls, value: str) -> str:
+        if value and not _LABEL.fullmatch(value):
+            raise ValueError(f"expected letters, digits, '_', '.' and '-', found {value!r}; choose another label")
+        return value
+
+    @property
+    def tag(self) -> str:
+        """The label, or where none was given what follows the last ``:`` of the name."""
+        return self.label or self.name.rpartition(":")[2]
+
+
+class RiskSettings(Section):
+    """The limits no order gets past. Money is in the account's quote currency."""
+
+    order_notional: Amount = Field(default=Decimal(2000), description="the largest order")
+    symbol_notional: Amount = Field(default=Decimal(5000), description="the largest exposure in one symbol, either way")
+    total_notional: Amount = Field(default=Decimal(15000), description="the largest exposure over all symbols together")
+    max_open_positions: Annotated[int, Field(ge=1)] = Field(
+        default=10, description="how many symbols may be held at once"
+    )
+    daily_loss: Amount = Field(default=Decimal(1000), description="the loss in one UTC day that stops new exposure")
+    orders_per_second: Annotated[int, Field(ge=1)] = Field(default=10, description="approvals in any second")
+    orders_per_minute: Annotated[int, Field(ge=1)] = Field(default=120, description="approvals in any minute")
+    max_data_age_s: Seconds = Field(default=5.0, description="market data older than this is missing data")
+    max_slippage: Fraction = Field(
+        default=Decimal("0.003"), description="how far from the reference price an order may fill"
+    )
+    equity_fraction: Fraction = Field(default=Decimal("0.01"), description="the share of equity one order is sized to")
+    order_type: Literal["market", "limit"] = Field(default="market", description="how approved signals are ordered")
+    cooldown_s: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="the least time between two entries of one strategy in one symbol"
+    )
+
+    @model_validator(mode="after")
+    def _nested(self) -> RiskSettings:
+        if not self.order_notional <= self.symbol_notional <= self.total_notional:
+            raise ValueError(
+                "expected order_notional <= symbol_notional <= total_notional, found "
+                f"{self.order_notional}, {self.symbol_notional}, {self.total_notional}; raise the outer limit or lower "
+                "the inner one"
+            )
+        return self
+
+
+class LearnerSettings(Section):
+    """How outcomes become thresholds and size multipliers, and how far they may go."""
+
+    horizon_s: Seconds = Field(default=10.0, description="how long after a signal its outcome is measured")
+    minimum_outcomes: Annotated[int, Field(ge=1)] = Field(default=5, description="outcomes before anything is changed")
+    prior_wins: Annotated[float, Field(gt=0)] = Field(default=5.0, description="wins assumed before the first outcome")
+    prior_losses: Annotated[float, Field(gt=0)] = Field(
+        default=5.0, description="losses assumed before the first outcome"
+    )
+    half_life: Annotated[float, Field(gt=0)] = Field(default=50.0, description="outcomes after which one counts half")
+    base_threshold: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.1, description="the conviction a signal needs before anything was learned"
+    )
+    threshold_min: Annotated[float, Field(ge=0, le=1)] = Field(default=0.05, description="the threshold's lower bound")
+    threshold_max: Annotated[float, Field(ge=0, le=1)] = Field(default=0.8, description="the threshold's upper bound")
+    size_min: Annotated[float, Field(ge=0)] = Field(default=0.25, description="the size multiplier's lower bound")
+    size_max: Annotated[float, Field(gt=0)] = Field(default=2.0, description="the size multiplier's upper bound")
+    max_step: Annotated[float, Field(gt=0)] = Field(
+        default=0.1, description="the largest change of either in one version"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LearnerSettings:
+        if not self.threshold_min <= self.base_threshold <= self.threshold_max:
+            raise ValueError(
+                "expected threshold_min <= base_threshold <= threshold_max, found "
+                f"{self.threshold_min}, {self.base_threshold}, {self.threshold_max}; reorder them"
+            )
+        if not self.size_min <= 1 <= self.size_max:
+            raise ValueError(
+                f"expected size_min <= 1 <= size_max, found {self.size_min} and {self.size_max}; "
+                "1 is the size before anything was learned"
+            )
+        return self

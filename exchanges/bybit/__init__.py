@@ -1,0 +1,6 @@
+"""Bybit linear perpetuals, over the official SDK."""
+
+from exchanges.bybit.adapter import BybitExchange
+from exchanges.bybit.settings import BybitMode, BybitSettings
+
+__all__ = ["BybitExchange", "BybitMode", "BybitSettings"]

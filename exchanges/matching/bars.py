@@ -1,0 +1,27 @@
+"""How a bar is walked when nothing finer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exchanges.model.market import Bar
+from exchanges.model.order import Side
+
+
+def path(bar: Bar, before: float, lot: float) -> Iterator[tuple[float, float, Side]]:
+    """The bar as four trades: price, size and taker side.
+
+    Open, high, low, close; or open, low, high, close where the open is nearer the low. Each
+    carries a quarter of the volume (at least ``lot``); a trade below the one before it was
+    sold into the market, one above it bought. ``before`` is the last price before the bar, 0
+    if unknown.
+    """
+    low_first = bar.open - bar.low < bar.high - bar.open
+    turns = (bar.low, bar.high) if low_first else (bar.high, bar.low)
+    size = max(bar.volume / 4, lot)
+    previous, side = before, Side.BUY
+    for price in (bar.open, *turns, bar.close):
+        if previous and price != previous:
+            side = Side.BUY if price > previous else Side.SELL
+        yield price, size, side
+        previous = price

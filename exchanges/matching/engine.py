@@ -1,0 +1,320 @@
+"""The matching engine: commands and market data in, changes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from exchanges.matching import record as reasons
+from exchanges.matching.account import Account
+from exchanges.matching.bars import path
+from exchanges.matching.checks import check_amend, check_margin, check_order
+from exchanges.matching.liquidity import DepthModel, Level
+from exchanges.matching.market import Market
+from exchanges.matching.matcher import Matcher
+from exchanges.matching.record import NOTHING, ZERO, Changes, OrderRecord
+from exchanges.matching.rejection import OrderRejectedError, Reject
+from exchanges.model.instrument import Instrument
+from exchanges.model.market import Bar
+from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.venue import AmendOrder, CancelOrder, PlaceOrder
+
+
+class Counters(msgspec.Struct):
+    """What makes the engine's identifiers unique, to be kept across restarts."""
+
+    prefix: str
+    orders: int = 0
+    executions: int = 0
+    priority: int = 0
+
+
+class MatchingEngine:
+    """Price-time priority for several accounts on one book, and an external market around it.
+
+    It has no clock: every call is told the time in nanoseconds. The same calls in the same
+    order give the same changes. A call either raises `OrderRejectedError`, and then nothing has
+    changed, or returns all it changed.
+
+    Args:
+        depth: makes the external depth of instruments whose market data is trades alone;
+            without it such instruments trade against resting orders only.
+        id_prefix: put before order and execution identifiers, so that they stay unique
+            where another engine's are remembered.
+        keep_closed: how many ended orders stay known; the client order ids of all stay taken.
+    """
+
+    def __init__(self, *, depth: DepthModel | None = None, id_prefix: str = "", keep_closed: int = 100_000) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.markets: dict[str, Market] = {}
+        self._depth = depth
+        self._keep_closed = keep_closed
+        self._prefix = id_prefix
+        self._matcher = Matcher(self.accounts, id_prefix)
+        self._orders: dict[str, OrderRecord] = {}
+        self._closed: dict[str, None] = {}
+        self._open: dict[str, dict[str, OrderRecord]] = {}
+        self._by_client: dict[tuple[str, str], str] = {}
+        self._order_count = 0
+        self._priority = 0
+
+    def list_instrument(self, instrument: Instrument) -> None:
+        """Make ``instrument`` tradable under its full symbol; a second time changes nothing."""
+        self.markets.setdefault(instrument.symbol, Market(instrument, self._depth))
+
+    def open_account(self, name: str, balance: Decimal, currency: str = "USDT") -> Account:
+        """The account ``name``, new with ``balance`` if it isn't there yet."""
+        account = self.accounts.get(name)
+        if account is None:
+            account = Account(name=name, currency=currency, wallet=balance, deposited=balance)
+            self.accounts[name] = account
+        return account
+
+    def place(self, account: str, command: PlaceOrder, now_ns: int) -> Changes:
+        """Take an order: match it and rest or cancel the remainder.
+
+        Raises:
+            OrderRejectedError: it breaks a rule; the client order id stays free.
+        """
+        holder, market = self._account(account), self._market(command.symbol)
+        if command.client_id and (account, command.client_id) in self._by_client:
+            raise OrderRejectedError(
+                Reject.DUPLICATE_CLIENT_ID,
+                f"expected a client order id that was never used, found {command.client_id!r} again; query that order",
+            )
+        quantity = check_order(holder, market, command)
+        margin = check_margin(holder, market, command, quantity, self.mark)
+        record = self._enter(account, command, quantity, now_ns)
+        changes = Changes()
+        changes.subject = record
+        changes.touch(record)
+        if record.type is OrderType.LIMIT:
+            holder.reserve(record, margin)
+        self._match(market, record, now_ns, changes)
+        return self._settle(changes)
+
+    def _enter(self, account: str, command: PlaceOrder, quantity: Decimal, now_ns: int) -> OrderRecord:
+        self._order_count += 1
+        self._priority += 1
+        market_order = command.type is OrderType.MARKET
+        record = OrderRecord(
+            account=account,
+            id=f"{self._prefix}o{self._order_count}",
+            client_id=command.client_id,
+            symbol=command.symbol,
+            side=command.side,
+            type=command.type,
+            quantity=quantity,
+            price=None if market_order else command.price,
+            time_in_force=TimeInForce.IOC
+            if market_order and command.time_in_force is TimeInForce.GTC
+            else command.time_in_force,
+            reduce_only=command.reduce_only,
+            created_ns=now_ns,
+            updated_ns=now_ns,
+            sequence=self._priority,
+        )
+        self._admit(record)
+        return record
+
+    def _admit(self, record: OrderRecord) -> None:
+        self._orders[record.id] = record
+        if record.client_id:
+            self._by_client[record.account, record.client_id] = record.id
+        if record.status.final:
+            self._closed[record.id] = None
+        else:
+            self._open.setdefault(record.account, {})[record.id] = record
+
+    def _match(self, market: Market, record: OrderRecord, now: int, changes: Changes) -> None:
+        """Take what can be taken, then rest or cancel the remainder."""
+        matcher, price = self._matcher, record.price
+        if record.time_in_force is TimeInForce.POST_ONLY and price is not None and market.crossing(record.side, price):
+            matcher.close(market, record, OrderStatus.CANCELLED, reasons.POST_ONLY_CROSS, now, changes)
+            return
+        if record.time_in_force is TimeInForce.FOK:
+            available = market.available(record.side, price, record.account, record.open)
+            if available < record.open:
+                matcher.close(market, record, OrderStatus.CANCELLED, reasons.NOT_ENOUGH_QUANTITY, now, changes)
+                return
+        matcher.take(market, record, price, now, changes)
+        if record.status.final:
+            return
+        if price is None or record.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+            matcher.close(market, record, OrderStatus.CANCELLED, reasons.NO_IMMEDIATE_QUANTITY, now, changes)
+            return
+        record.queue_ahead = market.external.side(record.side).size_at(price)
+        record.resting = True
+        market.rest(record)
+
+    def amend(self, account: str, command: AmendOrder, now_ns: int, *, order_id: str = "") -> Changes:
+        """Change quantity (the new total) or price of a working order.
+
+        Only a smaller quantity keeps the place in the queue; a new price is matched like a
+        new order.
+
+        Raises:
+            OrderRejectedError: unknown, ended or unchanged, or the new values break a rule.
+        """
+        holder, market = self._account(account), self._market(command.symbol)
+        record = self._working(account, command.symbol, command.client_id, order_id)
+        quantity, price = check_amend(holder, market, record, command, self.mark)
+        changes = Changes()
+        changes.subject = record
+        changes.touch(record)
+        keeps_place = price == record.price and quantity < record.quantity
+        record.updated_ns = now_ns
+        if not keeps_place:
+            market.withdraw(record)
+            record.resting = False
+            self._priority += 1
+            record.sequence = self._priority
+        record.quantity, record.price = quantity, price
+        margin = ZERO if record.reduce_only else holder.order_margin(record.symbol, record.side, record.open, price)
+        holder.reserve(record, margin)
+        if not keeps_place:
+            self._match(market, record, now_ns, changes)
+        return self._settle(changes)
+
+    def cancel(self, account: str, command: CancelOrder, now_ns: int, *, order_id: str = "") -> Changes:
+        """Cancel a working order, found by client order id or ``order_id``.
+
+        Raises:
+            OrderRejectedError: there is no such order, or it has ended.
+        """
+        record = self._working(account, command.symbol, command.client_id, order_id)
+        changes = Changes()
+        changes.subject = record
+        market = self._market(record.symbol)
+        self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.BY_USER, now_ns, changes)
+        return self._settle(changes)
+
+    def cancel_all(self, account: str, now_ns: int, *, symbol: str = "") -> Changes:
+        """Cancel the working orders of ``symbol``, or of every symbol when it is empty."""
+        self._account(account)
+        changes = Changes()
+        for record in list(self._open.get(account, {}).values()):
+            if not symbol or record.symbol == symbol:
+                market = self._market(record.symbol)
+                self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.BY_USER_ALL, now_ns, changes)
+        return self._settle(changes)
+
+    def set_leverage(self, account: str, symbol: str, leverage: Decimal) -> None:
+        """Set the account's leverage for ``symbol``.
+
+        Raises:
+            OrderRejectedError: ``UNCHANGED`` if it is that already.
+        """
+        holder = self._account(account)
+        self._market(symbol)
+        if leverage < 1:
+            raise OrderRejectedError(Reject.PARAMETER, f"expected a leverage of at least 1, found {leverage}")
+        if holder.leverage_of(symbol) == leverage:
+            raise OrderRejectedError(Reject.UNCHANGED, f"leverage of {symbol} is {leverage} already")
+        holder.leverage[symbol] = leverage
+
+    def on_trade(self, symbol: str, price: float, size: float, taker: Side, now_ns: int) -> Changes:
+        """A trade of the external market: moves the mark and fills what its taker would have met."""
+        market = self._market(symbol)
+        market.external.traded(price, taker)
+        side = market.book.bids if taker is Side.SELL else market.book.asks
+        if not side:
+            return NOTHING
+        exact, best = market.external.exact(price), side.best()
+        if best is None or (best < exact if taker is Side.SELL else best > exact):
+            return NOTHING
+        changes = Changes()
+        self._matcher.trade(market, exact, Decimal(repr(size)), taker, now_ns, changes)
+        return self._settle(changes)
+
+    def on_quote(self, symbol: str, bid: Level, ask: Level) -> None:
+        """Fresh best bid and ask of the external market, each price and size."""
+        self._market(symbol).external.quoted(bid, ask)
+
+    def on_book(self, symbol: str, bids: Iterable[Level], asks: Iterable[Level]) -> None:
+        """Fresh levels of the external market, best first."""
+        self._market(symbol).external.booked(list(bids), list(asks))
+
+    def on_bar(self, bar: Bar, now_ns: int) -> Changes:
+        """A closed bar, walked from open over its extremes to its close."""
+        changes = Changes()
+        market = self._market(bar.symbol)
+        for price, size, taker in path(bar, market.external.last_price, float(market.instrument.lot)):
+            changes.merge(self.on_trade(bar.symbol, price, size, taker, now_ns))
+        return changes
+
+    def mark(self, symbol: str) -> Decimal:
+        """The price positions are valued at."""
+        return self._market(symbol).mark()
+
+    def find(self, account: str, *, client_id: str = "", order_id: str = "") -> OrderRecord | None:
+        """The order as it is now, ended ones included while they are kept."""
+        record = self._orders.get(order_id or self._by_client.get((account, client_id), ""))
+        return record if record is not None and record.account == account else None
+
+    def working(self, account: str) -> list[OrderRecord]:
+        """The account's open orders, oldest first."""
+        return list(self._open.get(account, {}).values())
+
+    def orders(self, account: str) -> list[OrderRecord]:
+        """All orders of the account that are still known, oldest first."""
+        return [record for record in self._orders.values() if record.account == account]
+
+    def available(self, account: str) -> Decimal:
+        return self._account(account).available(self.mark)
+
+    def counters(self) -> Counters:
+        return Counters(self._prefix, self._order_count, self._matcher.execution_count, self._priority)
+
+    def restore(self, counters: Counters, accounts: Iterable[Account], orders: Iterable[OrderRecord]) -> None:
+        """Take over stored state; orders that rested are in the book again, in their old priority.
+
+        The instruments they are in must have been listed.
+        """
+        self._prefix = self._matcher.prefix = counters.prefix
+        self._order_count, self._priority = counters.orders, counters.priority
+        self._matcher.execution_count = counters.executions
+        for account in accounts:
+            self.accounts[account.name] = account
+        known = sorted(orders, key=lambda record: record.created_ns)
+        for record in known:
+            self._admit(record)
+        for record in sorted((r for r in known if r.resting), key=lambda r: r.sequence):
+            self._market(record.symbol).rest(record)
+
+    def _settle(self, changes: Changes) -> Changes:
+        """Move ended orders out of the open ones and forget the oldest beyond what is kept."""
+        for record in changes.touched():
+            if record.status.final and self._open.get(record.account, {}).pop(record.id, None) is not None:
+                self._closed[record.id] = None
+        while len(self._closed) > self._keep_closed:
+            oldest = next(iter(self._closed))
+            del self._closed[oldest], self._orders[oldest]
+        return changes
+
+    def _working(self, account: str, symbol: str, client_id: str, order_id: str) -> OrderRecord:
+        record = self.find(account, client_id=client_id, order_id=order_id)
+        if record is None or (symbol and record.symbol != symbol):
+            raise OrderRejectedError(
+                Reject.UNKNOWN_ORDER,
+                f"no order of {symbol} with id {order_id!r} or client id {client_id!r} in {account!r}",
+            )
+        if record.status.final:
+            raise OrderRejectedError(Reject.ALREADY_CLOSED, f"order {record.id} has ended as {record.status.value}")
+        return record
+
+    def _account(self, name: str) -> Account:
+        account = self.accounts.get(name)
+        if account is None:
+            raise OrderRejectedError(Reject.UNKNOWN_ACCOUNT, f"no account {name!r}; open it first")
+        return account
+
+    def _market(self, symbol: str) -> Market:
+        market = self.markets.get(symbol)
+        if market is None:
+            raise OrderRejectedError(
+                Reject.UNKNOWN_INSTRUMENT, f"expected one of {sorted(self.markets)[:8]}, found {symbol!r}"
+            )
+        return market

@@ -1,0 +1,106 @@
+"""One instrument in the engine: its book, the external market, and its reduce-only orders."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from exchanges.matching.book import Book
+from exchanges.matching.liquidity import DepthModel, ExternalMarket, Level
+from exchanges.matching.record import ZERO, OrderRecord
+from exchanges.model.instrument import Instrument
+from exchanges.model.order import Side
+
+
+class Market:
+    """Everything the engine holds for one instrument.
+
+    ``external_quantity`` and ``external_cash`` are what the external market has gained
+    from our accounts: with them quantity and cash of all sides add up to nothing.
+    """
+
+    def __init__(self, instrument: Instrument, depth: DepthModel | None) -> None:
+        self.instrument = instrument
+        self.book = Book()
+        self.external = ExternalMarket(instrument, depth)
+        self.reduce_only: dict[str, OrderRecord] = {}
+        self.external_quantity = ZERO
+        self.external_cash = ZERO
+
+    def rest(self, record: OrderRecord) -> None:
+        self.book.side(record.side).add(record)
+        if record.reduce_only:
+            self.reduce_only[record.id] = record
+
+    def withdraw(self, record: OrderRecord) -> None:
+        self.book.side(record.side).remove(record)
+        self.reduce_only.pop(record.id, None)
+
+    def mark(self) -> Decimal:
+        """The last trade's price, or the middle of the best prices, or 0."""
+        last = self.external.last
+        if last:
+            return last
+        bid, ask = self.book.bids.best(), self.book.asks.best()
+        if bid is not None and ask is not None:
+            return (bid + ask) / 2
+        return bid or ask or ZERO
+
+    def best(self, side: Side) -> Decimal | None:
+        """The best price a taker finds on ``side``, from the book or the external market."""
+        own, external = self.book.side(side).best(), self.external.side(side).best()
+        if own is None or external is None:
+            return external if own is None else own
+        return max(own, external) if side is Side.BUY else min(own, external)
+
+    def crossing(self, side: Side, price: Decimal) -> bool:
+        """Whether an order of ``side`` at ``price`` would take."""
+        opposite = self.best(side.opposite)
+        if opposite is None:
+            return False
+        return opposite <= price if side is Side.BUY else opposite >= price
+
+    def available(self, side: Side, limit: Decimal | None, account: str, wanted: Decimal) -> Decimal:
+        """What ``account`` could take with an order of ``side`` up to ``limit``, at most ``wanted``.
+
+        Its own orders don't count: they are cancelled, not matched.
+        """
+        total = ZERO
+        for price, size in self.external.side(side.opposite).remaining():
+            if total >= wanted or not within(side, price, limit):
+                break
+            total += size
+        book_side = self.book.side(side.opposite)
+        for price in book_side.prices():
+            if total >= wanted or not within(side, price, limit):
+                break
+            total += sum((r.open for r in book_side.at(price) if r.account != account), ZERO)
+        return min(total, wanted)
+
+    def depth(self, levels: int) -> tuple[list[Level], list[Level]]:
+        """The visible book, best first: external levels and resting orders together.
+
+        External levels that a resting order crosses are left out, so that what is shown
+        is never crossed; the resting orders are what our accounts can trust.
+        """
+        return self._visible(Side.BUY, levels), self._visible(Side.SELL, levels)
+
+    def _visible(self, side: Side, levels: int) -> list[Level]:
+        own, other = self.book.side(side), self.book.side(side.opposite).best()
+        shown: dict[Decimal, Decimal] = {}
+        for price, size in self.external.side(side).remaining():
+            if len(shown) >= levels:
+                break
+            if other is None or (price < other if side is Side.BUY else price > other):
+                shown[price] = size
+        for count, price in enumerate(own.prices()):
+            if count >= levels:
+                break
+            shown[price] = shown.get(price, ZERO) + own.quantity_at(price)
+        return sorted(shown.items(), reverse=side is Side.BUY)[:levels]
+
+
+def within(side: Side, price: Decimal, limit: Decimal | None) -> bool:
+    """Whether a taker of ``side`` with ``limit`` may trade at ``price``."""
+    if limit is None:
+        return True
+    return price <= limit if side is Side.BUY else price >= limit

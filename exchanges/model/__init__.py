@@ -1,0 +1,1 @@
+"""The market model: instruments, market data, orders, fills, positions, accounting."""

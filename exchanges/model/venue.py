@@ -1,0 +1,152 @@
+"""What passes between an exchange connection's brain and the adapter of its venue.
+
+The brain sends commands to its port ``@venue``; the adapter answers with reports. A command
+never raises and is never repeated by the adapter: its outcome is a ``CommandResult``.
+"""
+
+from __future__ import annotations
+
+import enum
+from decimal import Decimal
+from typing import ClassVar
+
+from exchanges.model.instrument import Instrument
+from exchanges.model.order import Fill, Order, OrderType, Side, TimeInForce
+from exchanges.model.position import Balance
+from runtime.lanes import Lane
+from runtime.message import Message
+
+VENUE_PORT = "@venue"
+
+
+class Outcome(enum.StrEnum):
+    """What is known about a command once its call has ended."""
+
+    ACCEPTED = "accepted"
+    """The venue took it (an acknowledgement: the order's fate comes with its reports)."""
+    REJECTED = "rejected"
+    """The venue refused it; ``code`` and ``reason`` are the venue's."""
+    NOT_FOUND = "not_found"
+    """The venue knows no such order."""
+    NOT_SENT = "not_sent"
+    """It certainly never left (no connection, limiter, malformed): may be sent anew."""
+    UNKNOWN = "unknown"
+    """Timeout, reset, 5xx, garbage: only the venue's own evidence ends this."""
+
+
+class Command(Message):
+    """Base of what the brain asks of the adapter."""
+
+
+class PlaceOrder(Command):
+    client_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.GTC
+    reduce_only: bool = False
+
+
+class AmendOrder(Command):
+    client_id: str
+    symbol: str
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+
+
+class CancelOrder(Command):
+    client_id: str
+    symbol: str
+
+
+class CancelAll(Command):
+    """Cancels every working order of ``symbol``, or of all symbols when it is empty."""
+
+    symbol: str = ""
+
+
+class QueryOrder(Command):
+    """Asks the venue for one order by client order id: open orders first, then history."""
+
+    client_id: str
+    symbol: str
+
+
+class FetchState(Command):
+    """Asks for the venue's truth: open orders, positions, balances, fills since ``since_ns``."""
+
+    since_ns: int
+
+
+class CommandResult(Message):
+    """How a command ended. For a found ``QueryOrder``, ``order`` is the venue's view of it.
+
+    ``retry_after_ns`` is how long the venue's limiter asks to wait, 0 where it says nothing.
+    """
+
+    command: str
+    client_id: str
+    symbol: str
+    outcome: Outcome
+    code: str = ""
+    reason: str = ""
+    venue_id: str = ""
+    order: Order | None = None
+    retry_after_ns: int = 0
+
+
+class OrderReport(Message):
+    """The venue's view of one order, pushed or fetched."""
+
+    order: Order
+
+
+class FillReport(Message):
+    """One execution, pushed or fetched; the same one may be reported twice."""
+
+    fill: Fill
+
+
+class VenuePosition(Message):
+    """The venue's view of a position; ``quantity`` signed."""
+
+    symbol: str
+    quantity: Decimal
+    average_price: Decimal
+    mark_price: Decimal = Decimal(0)
+
+
+class BalanceReport(Message):
+    balances: tuple[Balance, ...]
+
+
+class VenueState(Message):
+    """The answer to ``FetchState``. ``complete`` is false when a part could not be fetched.
+
+    ``started_ns`` is when fetching began: what the streams reported since may be newer.
+    """
+
+    complete: bool
+    started_ns: int
+    orders: tuple[Order, ...] = ()
+    fills: tuple[Fill, ...] = ()
+    positions: tuple[VenuePosition, ...] = ()
+    balances: tuple[Balance, ...] = ()
+    reason: str = ""
+
+
+class InstrumentsReport(Message):
+    """The instruments of the subscribed symbols, once after each connect."""
+
+    instruments: tuple[Instrument, ...]
+
+
+class StreamStatus(Message):
+    """A stream (``public`` or ``private``) came up or went down."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    stream: str
+    up: bool
+    reason: str = ""

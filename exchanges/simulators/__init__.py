@@ -1,0 +1,1 @@
+"""Local servers that speak the venues' own protocols, for running without a network."""

@@ -1,0 +1,295 @@
+"""How the venue writes things down: every number a string, times in milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from exchanges.matching import record as reasons
+from exchanges.matching.account import Account
+from exchanges.matching.record import ZERO, Execution, OrderRecord
+from exchanges.model.instrument import Instrument
+from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.simulators.candles import Candle
+
+Json = dict[str, Any]
+
+SIDES = {Side.BUY: "Buy", Side.SELL: "Sell"}
+STATUSES = {
+    OrderStatus.OPEN: "New",
+    OrderStatus.PARTIALLY_FILLED: "PartiallyFilled",
+    OrderStatus.FILLED: "Filled",
+    OrderStatus.CANCELLED: "Cancelled",
+    OrderStatus.REJECTED: "Rejected",
+}
+TIMES_IN_FORCE = {
+    TimeInForce.GTC: "GTC",
+    TimeInForce.IOC: "IOC",
+    TimeInForce.FOK: "FOK",
+    TimeInForce.POST_ONLY: "PostOnly",
+}
+REJECT_REASONS = {
+    reasons.POST_ONLY_CROSS: "EC_PostOnlyWillTakeLiquidity",
+    reasons.NO_IMMEDIATE_QUANTITY: "EC_NoImmediateQtyToFill",
+    reasons.NOT_ENOUGH_QUANTITY: "EC_NoEnoughQtyToFill",
+    reasons.BY_USER: "EC_PerCancelRequest",
+    reasons.BY_USER_ALL: "EC_PerCancelRequest",
+}
+CANCEL_TYPES = {
+    reasons.BY_USER: "CancelByUser",
+    reasons.BY_USER_ALL: "CancelByUser",
+    reasons.SELF_TRADE: "CancelBySmp",
+    reasons.REDUCE_ONLY: "CancelByReduceOnly",
+}
+MAINTENANCE_RATE = Decimal("0.005")
+MAX_LEVERAGE = Decimal(100)
+MOST_TICKS = 19_999_998
+"""The highest price, in ticks."""
+
+
+def text(value: Decimal) -> str:
+    """A decimal without exponent and without trailing zeros."""
+    if not value:
+        return "0"
+    written = format(value, "f")
+    return written.rstrip("0").rstrip(".") if "." in written else written
+
+
+def plain(value: Decimal) -> str:
+    """A decimal without exponent, its zeros kept: the way steps are written."""
+    return format(value, "f")
+
+
+def amount(value: float) -> str:
+    """A sum of market data, to eight decimals."""
+    return f"{value:.8f}".rstrip("0").rstrip(".") or "0"
+
+
+def rounded(value: Decimal) -> str:
+    """A derived amount, to eight decimals."""
+    return text(round(value, 8))
+
+
+def ms(ts_ns: int) -> str:
+    return str(ts_ns // 1_000_000)
+
+
+def native(symbol: str) -> str:
+    return symbol.partition(":")[2]
+
+
+def order(record: OrderRecord) -> Json:
+    """An order as REST and the ``order`` topic give it."""
+    price = record.price or ZERO
+    return {
+        "category": "linear",
+        "symbol": native(record.symbol),
+        "orderId": record.id,
+        "orderLinkId": record.client_id,
+        "blockTradeId": "",
+        "side": SIDES[record.side],
+        "positionIdx": 0,
+        "orderStatus": STATUSES[record.status],
+        "cancelType": CANCEL_TYPES.get(record.reason, "UNKNOWN"),
+        "rejectReason": REJECT_REASONS.get(record.reason, "EC_NoError"),
+        "timeInForce": TIMES_IN_FORCE[record.time_in_force],
+        "isLeverage": "",
+        "price": text(price),
+        "qty": text(record.quantity),
+        "avgPrice": rounded(record.average_price) if record.filled else "",
+        "leavesQty": "0" if record.status.final else text(record.open),
+        "leavesValue": "0" if record.status.final else text(record.open * price),
+        "cumExecQty": text(record.filled),
+        "cumExecValue": text(record.value),
+        "cumExecFee": text(record.fee),
+        "orderType": "Limit" if record.type is OrderType.LIMIT else "Market",
+        "stopOrderType": "",
+        "orderIv": "",
+        "triggerPrice": "",
+        "takeProfit": "",
+        "stopLoss": "",
+        "tpslMode": "",
+        "tpLimitPrice": "",
+        "slLimitPrice": "",
+        "tpTriggerBy": "",
+        "slTriggerBy": "",
+        "triggerDirection": 0,
+        "triggerBy": "",
+        "lastPriceOnCreated": "",
+        "reduceOnly": record.reduce_only,
+        "closeOnTrigger": False,
+        "placeType": "",
+        "smpType": "None",
+        "smpGroup": 0,
+        "smpOrderId": "",
+        "createType": "CreateByUser",
+        "feeCurrency": "USDT",
+        "createdTime": ms(record.created_ns),
+        "updatedTime": ms(record.updated_ns),
+    }
+
+
+def execution(done: Execution, mark: Decimal) -> Json:
+    """A fill as REST and the ``execution`` topic give it."""
+    fill = done.fill
+    return {
+        "category": "linear",
+        "symbol": native(fill.symbol),
+        "execId": fill.execution_id,
+        "orderId": fill.venue_id,
+        "orderLinkId": fill.client_id,
+        "side": SIDES[fill.side],
+        "orderPrice": text(done.order_price or ZERO),
+        "orderQty": text(done.order_quantity),
+        "leavesQty": text(done.leaves),
+        "createType": "CreateByUser",
+        "orderType": "Limit" if done.order_type is OrderType.LIMIT else "Market",
+        "stopOrderType": "UNKNOWN",
+        "execFee": text(fill.fee),
+        "execPrice": text(fill.price),
+        "execQty": text(fill.quantity),
+        "execType": "Trade",
+        "execValue": text(fill.quantity * fill.price),
+        "execTime": ms(fill.ts_ns),
+        "feeCurrency": fill.fee_currency,
+        "isMaker": done.is_maker,
+        "feeRate": text(done.fee_rate),
+        "tradeIv": "",
+        "markIv": "",
+        "markPrice": text(mark),
+        "indexPrice": "",
+        "underlyingPrice": "",
+        "blockTradeId": "",
+        "closedSize": text(done.closed),
+        "isLeverage": "0",
+        "seq": done.sequence,
+    }
+
+
+def position(account: Account, symbol: str, mark: Decimal, now_ms: int, sequence: int, *, stream: bool) -> Json:
+    """A position; REST says ``avgPrice`` where the stream says ``entryPrice``."""
+    held = account.position(symbol)
+    leverage = account.leverage_of(symbol)
+    value = abs(held.quantity) * mark
+    side = "" if not held.quantity else "Buy" if held.quantity > 0 else "Sell"
+    return {
+        "category": "linear",
+        "positionIdx": 0,
+        "tradeMode": 0,
+        "riskId": 1,
+        "riskLimitValue": "2000000",
+        "symbol": native(symbol),
+        "side": side,
+        "size": text(abs(held.quantity)),
+        "entryPrice" if stream else "avgPrice": rounded(held.average_price),
+        "leverage": text(leverage),
+        "positionValue": rounded(value),
+        "positionBalance": "0",
+        "markPrice": text(mark),
+        "positionIM": rounded(value / leverage),
+        "positionMM": rounded(value * MAINTENANCE_RATE),
+        "liqPrice": "",
+        "bustPrice": "",
+        "takeProfit": "",
+        "stopLoss": "",
+        "trailingStop": "0",
+        "tpslMode": "Full",
+        "unrealisedPnl": rounded(held.unrealized(mark)) if held.quantity and mark else "0",
+        "curRealisedPnl": rounded(held.realized - held.fees),
+        "cumRealisedPnl": rounded(held.realized - held.fees),
+        "positionStatus": "Normal",
+        "adlRankIndicator": 0,
+        "autoAddMargin": 0,
+        "isReduceOnly": False,
+        "leverageSysUpdatedTime": "",
+        "mmrSysUpdatedTime": "",
+        "seq": sequence,
+        "createdTime": str(now_ms),
+        "updatedTime": str(now_ms),
+    }
+
+
+def wallet(account: Account, mark: Callable[[str], Decimal]) -> Json:
+    """The unified account with its one coin."""
+    unrealized, margin = account.unrealized(mark), account.position_margin(mark)
+    maintenance = sum(
+        (abs(p.quantity) * mark(s) * MAINTENANCE_RATE for s, p in account.positions.items() if p.quantity), ZERO
+    )
+    equity, available = account.wallet + unrealized, account.available(mark)
+    rate = (margin + account.reserved) / equity if equity > 0 else ZERO
+    coin = {
+        "coin": account.currency,
+        "equity": rounded(equity),
+        "usdValue": rounded(equity),
+        "walletBalance": text(account.wallet),
+        "availableToWithdraw": rounded(max(available, ZERO)),
+        "availableToBorrow": "",
+        "borrowAmount": "0",
+        "accruedInterest": "0",
+        "totalOrderIM": rounded(account.reserved),
+        "totalPositionIM": rounded(margin),
+        "totalPositionMM": rounded(maintenance),
+        "unrealisedPnl": rounded(unrealized),
+        "cumRealisedPnl": text(account.wallet - account.deposited),
+        "bonus": "0",
+        "collateralSwitch": True,
+        "marginCollateral": True,
+        "locked": "0",
+        "spotBorrow": "0",
+    }
+    return {
+        "accountType": "UNIFIED",
+        "accountIMRate": rounded(rate),
+        "accountMMRate": rounded(maintenance / equity) if equity > 0 else "0",
+        "accountLTV": "0",
+        "totalEquity": rounded(equity),
+        "totalWalletBalance": rounded(account.wallet),
+        "totalMarginBalance": rounded(equity),
+        "totalAvailableBalance": rounded(available),
+        "totalPerpUPL": rounded(unrealized),
+        "totalInitialMargin": rounded(margin + account.reserved),
+        "totalMaintenanceMargin": rounded(maintenance),
+        "coin": [coin],
+    }
+
+
+def instrument(one: Instrument) -> Json:
+    scale = max(0, -int(one.tick.as_tuple().exponent))
+    return {
+        "symbol": one.native,
+        "contractType": "LinearPerpetual",
+        "status": "Trading" if one.trading else "Closed",
+        "baseCoin": one.base,
+        "quoteCoin": one.quote,
+        "settleCoin": one.quote,
+        "launchTime": "1584230400000",
+        "deliveryTime": "0",
+        "deliveryFeeRate": "",
+        "priceScale": str(scale),
+        "leverageFilter": {"minLeverage": "1", "maxLeverage": f"{MAX_LEVERAGE}.00", "leverageStep": "0.01"},
+        "priceFilter": {
+            "minPrice": plain(one.tick),
+            "maxPrice": text(one.tick * MOST_TICKS),
+            "tickSize": plain(one.tick),
+        },
+        "lotSizeFilter": {
+            "maxOrderQty": plain(one.max_quantity),
+            "minOrderQty": plain(one.min_quantity),
+            "qtyStep": plain(one.lot),
+            "postOnlyMaxOrderQty": plain(one.max_quantity),
+            "maxMktOrderQty": plain(one.max_quantity),
+            "minNotionalValue": text(one.min_notional),
+        },
+        "unifiedMarginTrade": True,
+        "fundingInterval": 480,
+        "copyTrading": "none",
+        "upperFundingRate": "0.00375",
+        "lowerFundingRate": "-0.00375",
+    }
+
+
+def candle(one: Candle, places: int) -> list[str]:
+    """A row of ``/v5/market/kline``."""
+    prices = [f"{p:.{places}f}" for p in (one.open, one.high, one.low, one.close)]
+    return [str(one.start), *prices, amount(one.volume), amount(one.turnover)]

@@ -1,0 +1,1 @@
+"""Where a simulator's market data comes from: a seeded generator or recorded files."""

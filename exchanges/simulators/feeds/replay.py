@@ -1,0 +1,72 @@
+"""One recording made of one or several files, its symbols merged in time order."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from exchanges.simulators.errors import FeedError
+from exchanges.simulators.feeds.parquet import ParquetTable
+from exchanges.simulators.feeds.row import Row
+
+
+class Replay:
+    """The recorded trades at ``path`` (a Parquet file or a folder of them).
+
+    Only ``symbols`` are played, all that are found if it is empty. ``rows`` counts the rows
+    of the source by symbol as they have been read: a bar is one row and four trades.
+
+    Raises:
+        FeedError: the path or a file can't be used, or a configured symbol isn't in it.
+    """
+
+    def __init__(self, path: Path, symbols: Sequence[str] = (), names: Mapping[str, str] | None = None) -> None:
+        self.path = path
+        tables = [ParquetTable(file, names or {}) for file in _files(path)]
+        self._tables: dict[str, list[ParquetTable]] = {}
+        for table in tables:
+            for symbol in table.symbols():
+                if not symbols or symbol in symbols:
+                    self._tables.setdefault(symbol, []).append(table)
+        missing = [symbol for symbol in symbols if symbol not in self._tables]
+        if missing:
+            raise FeedError(
+                f"{path}: expected the configured symbols {list(symbols)}, found no data of {missing}; it holds "
+                f"{sorted({s for t in tables for s in t.symbols()})[:12]}"
+            )
+        self.symbols = tuple(symbols) or tuple(self._tables)
+        for symbol, sources in self._tables.items():
+            if len({table.is_bars for table in sources}) > 1:
+                raise FeedError(
+                    f"{path}: expected trades or bars of {symbol}, found both in "
+                    f"{[str(t.path.name) for t in sources]}; give a folder with one of them"
+                )
+
+    def trades_per_row(self, symbol: str) -> int:
+        """How many trades one row of the source becomes: 4 for a bar, else 1."""
+        return 4 if self._tables[symbol][0].is_bars else 1
+
+    def sample(self, symbol: str) -> tuple[list[float], list[float]]:
+        """Prices and sizes from the start of the recording of ``symbol``."""
+        return self._tables[symbol][0].sample(symbol)
+
+    def trades(self) -> Iterator[Row]:
+        """All trades in time order, read as they are asked for."""
+        wanted = frozenset(self.symbols)
+        tables = list(dict.fromkeys(table for sources in self._tables.values() for table in sources))
+        streams = [table.read(wanted) for table in tables]
+        if len(streams) == 1:
+            return streams[0]
+        return heapq.merge(*streams, key=lambda row: row[0])
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise FeedError(f"expected a Parquet file or a folder of them at {path}, found nothing there; check the path")
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.parquet"))
+    if not files:
+        raise FeedError(f"expected *.parquet files in the folder {path}, found none; give the folder that holds them")
+    return files
