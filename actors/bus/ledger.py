@@ -1,0 +1,142 @@
+"""What the bus knows: open signals, the recent ones, orders, executions, halts, counts."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from actors.bus.lifecycle import OPEN
+from actors.messages.control import TradingStateChanged
+from actors.messages.orders import ExchangeState, SymbolHalted
+from actors.messages.signals import ApprovedOrder
+from exchanges.model.order import Order
+from runtime.errors import SnapshotError
+from strategies.signal import Signal, SignalState
+
+VERSION = 1
+
+
+class Live(msgspec.Struct):
+    """One open signal. ``seq`` is its last record; ``asked_ns`` when risk was last asked.
+
+    ``final_ns`` is when its order was first told to be final. A verdict on an attempt below
+    ``fence`` is void: who gave it, or who asked, is gone.
+    """
+
+    signal: Signal
+    state: SignalState
+    since_ns: int
+    generated_ns: int
+    seq: int
+    attempts: int = 0
+    asked_ns: int = 0
+    fence: int = 0
+    verdict: str = ""
+    order: ApprovedOrder | None = None
+    filled: Decimal = Decimal(0)
+    notional: Decimal = Decimal(0)
+    final_ns: int = 0
+    stuck: bool = False
+
+
+class Closed(msgspec.Struct):
+    """What is kept of a signal that has ended, to recognise what comes late or twice.
+
+    ``verdict`` and ``ending`` are fingerprints of what decided it; ``value`` is its lesson.
+    """
+
+    strategy: str
+    symbol: str
+    state: SignalState
+    created_ns: int
+    closed_ns: int
+    seq: int
+    verdict: str = ""
+    ending: str = ""
+    client_id: str = ""
+    filled: Decimal = Decimal(0)
+    value: float | None = None
+
+
+class Ledger(msgspec.Struct):
+    """The bus's whole state, in the order things happened.
+
+    ``forgotten_ns`` is the creation time of the youngest signal no longer remembered.
+    """
+
+    seq: int = 0
+    last_approved: str = ""
+    forgotten_ns: int = 0
+    live: dict[str, Live] = {}
+    closed: dict[str, Closed] = {}
+    orders: dict[str, Order] = {}
+    reports: dict[str, int] = {}
+    executions: dict[str, int] = {}
+    repairs: dict[str, int] = {}
+    controls: dict[str, int] = {}
+    feedback: dict[str, int] = {}
+    incarnations: dict[str, int] = {}
+    halts: dict[str, SymbolHalted] = {}
+    exchanges: dict[str, ExchangeState] = {}
+    trading: TradingStateChanged | None = None
+    totals: dict[str, int] = {}
+    counters: dict[str, int] = {}
+
+    def last_seq(self, signal_id: str) -> int:
+        """The sequence number of the signal's previous record, 0 if there is none."""
+        known = self.live.get(signal_id) or self.closed.get(signal_id)
+        return known.seq if known is not None else 0
+
+    def state_of(self, signal_id: str) -> SignalState | None:
+        """The signal's state, or ``None`` if it is unknown or forgotten."""
+        known = self.live.get(signal_id) or self.closed.get(signal_id)
+        return known.state if known is not None else None
+
+    def open_counts(self) -> dict[str, int]:
+        """How many signals are open, by state."""
+        counts = {state.value: 0 for state in OPEN}
+        for live in self.live.values():
+            counts[live.state.value] += 1
+        return counts
+
+    def add(self, counter: str) -> None:
+        self.counters[counter] = self.counters.get(counter, 0) + 1
+
+
+class BusState(msgspec.Struct):
+    """Everything a bus brain holds. ``Started`` resets all but the ledger.
+
+    ``waiting`` are (sender, encoded message) that came before the replay had ended.
+    """
+
+    version: int = VERSION
+    ledger: Ledger = msgspec.field(default_factory=Ledger)
+    caught_up: bool = False
+    waiting: list[tuple[str, bytes]] = []
+    risk_epoch: int = 0
+
+
+def encode(state: BusState) -> bytes:
+    return msgspec.msgpack.encode(state)
+
+
+def decode(data: bytes) -> BusState:
+    """The state in a snapshot.
+
+    Raises:
+        SnapshotError: the bytes are no state of a bus, or one of a version this code doesn't know.
+    """
+    try:
+        state = msgspec.msgpack.decode(data, type=BusState)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(
+            f"expected a snapshot of the signal bus, found {len(data)} bytes ({error}); "
+            "remove it, and the bus rebuilds itself from the journal"
+        ) from error
+    if state.version != VERSION:
+        raise SnapshotError(
+            f"expected a bus snapshot of version {VERSION}, found version {state.version}; "
+            "remove it, and the bus rebuilds itself from the journal"
+        )
+    return state

@@ -1,0 +1,1 @@
+"""The exchange connection: the only holder of its venue's keys, orders and positions."""

@@ -1,0 +1,142 @@
+"""The Ray actor of an exchange connection: the brain, and behind its port the venue's adapter."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+from actors.exchange.brain import ExchangeBrain
+from actors.exchange.settings import ExchangeSettings
+from actors.host import TradingHost
+from actors.names import LEARNER, RISK
+from actors.venue.note import VenueNote, read_note
+from conf.venues import VenueSettings
+from exchanges.bybit.adapter import BybitExchange
+from exchanges.bybit.settings import BybitMode, BybitSettings
+from exchanges.interface import Exchange
+from exchanges.model.venue import VENUE_PORT, Command
+from runtime.behavior import Behavior
+from runtime.errors import BigwheelError
+from runtime.host.engine import Engine
+from runtime.message import Message
+from runtime.supervision.assignment import CellAssignment
+
+VENUE_DEADLINE_S = 60.0
+SIMULATOR_KEY = "simulator-key"
+SIMULATOR_SECRET = "simulator-secret"  # of the embedded venue, which guards nothing
+
+
+class ExchangeConnection(TradingHost):
+    """The only holder of its venue's keys."""
+
+    _exchange: Exchange | None = None
+
+    @property
+    def venue(self) -> str:
+        return self.name.partition("/")[2]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(s for s in self.settings.symbols if s.startswith(f"{self.venue}:"))
+
+    def build(self, cell: CellAssignment) -> Behavior:
+        told = self._told()
+        return ExchangeBrain(
+            ExchangeSettings(
+                venue=self.venue,
+                symbols=self.symbols,
+                ring=told.ring,
+                reconcile_ns=int(told.reconcile_s * 1e9),
+            )
+        )
+
+    async def opened(self, engine: Engine) -> None:
+        exchange = await self.make_exchange()
+        self._exchange = exchange
+
+        def submit(message: Message) -> None:
+            if not isinstance(message, Command):
+                raise BigwheelError(f"expected a command for the venue, found {type(message).__name__}")
+            exchange.submit(message)
+
+        def sink(message: Message) -> None:
+            engine.deliver(self.name, message, VENUE_PORT)
+
+        engine.ports[VENUE_PORT] = submit
+        engine.on_pressure = exchange.pause
+        await exchange.connect(self.symbols, sink)
+        if self.settings.simulator.replay:
+            exchange.pause(True)
+            self._tasks.append(asyncio.ensure_future(self._await_listeners(engine, exchange)))
+
+    async def make_exchange(self) -> Exchange:
+        """The adapter of this connection's venue."""
+        if self.venue != "bybit":
+            raise BigwheelError(f"expected the venue bybit, the only one with an adapter so far, found {self.venue!r}")
+        told = self._told()
+        note = await self._await_venue() if not told.rest_url else None
+        return BybitExchange(
+            BybitSettings(
+                mode=BybitMode(self.settings.mode),
+                rest_url=note.http if note else told.rest_url,
+                public_url=note.socket if note else told.public_url,
+                private_url=note.socket if note else told.private_url,
+                key=os.environ.get(told.key_env, SIMULATOR_KEY) if note is None else SIMULATOR_KEY,
+                secret=os.environ.get(told.secret_env, SIMULATOR_SECRET) if note is None else SIMULATOR_SECRET,
+                streams=tuple(told.streams),
+                bar_interval_s=told.bar_interval_s,
+                book_depth=told.book_depth,
+                request_timeout_s=told.request_timeout_s,
+                connect_timeout_s=told.connect_timeout_s,
+                stale_after_s=told.stale_after_s,
+                backoff_base_s=told.backoff_base_s,
+                backoff_cap_s=told.backoff_cap_s,
+                orders_per_second=told.orders_per_second,
+                queries_per_second=told.queries_per_second,
+            )
+        )
+
+    async def _await_listeners(self, engine: Engine, exchange: Exchange) -> None:
+        """A recording waits until everyone who was configured to listen does."""
+        cells = sum(len(self.settings.symbols_of(entry)) for entry in self.settings.strategies)
+        limit = time.monotonic() + VENUE_DEADLINE_S
+        while time.monotonic() < limit:
+            said = engine.seats[self.name].cell.behavior.status()
+            if int(str(said["watchers"])) >= cells + len((RISK, LEARNER)):
+                break
+            await asyncio.sleep(0.05)
+        exchange.pause(False)
+
+    async def closing(self) -> None:
+        if self._exchange is not None:
+            await self._exchange.close()
+
+    def idle(self) -> bool:
+        """Nothing works at the venue any more and nothing is under way."""
+        if self.engine is None:
+            return True
+        said = self.engine.seats[self.name].cell.behavior.status()
+        return not said.get("working") and not said.get("outstanding")
+
+    def details(self) -> dict[str, object]:
+        return {"adapter": self._exchange.stats()} if self._exchange is not None else {}
+
+    def _told(self) -> VenueSettings:
+        told = next((section for name, section in self.settings.exchange.items() if name == self.venue), None)
+        if told is None:
+            raise BigwheelError(f"expected a section exchange.{self.venue} in the configuration, found none; add it")
+        return told
+
+    async def _await_venue(self) -> VenueNote:
+        """Where the embedded venue listens; it may still be starting."""
+        limit = time.monotonic() + VENUE_DEADLINE_S
+        while time.monotonic() < limit:
+            note = read_note(self.settings.store, self.venue)
+            if note is not None:
+                return note
+            await asyncio.sleep(0.02)
+        raise BigwheelError(
+            f"expected the embedded venue {self.venue} to listen within {VENUE_DEADLINE_S:g} s, found no note of it in "
+            f"{self.settings.store / 'venues'}; its log says why"
+        )

@@ -1,0 +1,128 @@
+"""Market data: numbered once, kept for a while, handed to whoever watches."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from actors.exchange.settings import ExchangeSettings
+from actors.exchange.state import ConnectionState
+from actors.messages.orders import Watch, Watching
+from exchanges.model.market import MarketData, last_price
+from runtime.behavior import Context
+from runtime.lanes import Delivery
+
+
+class _Watcher:
+    """One subscriber's wish, ready to be applied to each piece of data."""
+
+    __slots__ = ("away", "delivery", "kinds", "name", "sent")
+
+    def __init__(self, name: str, watch: Watch) -> None:
+        self.name = name
+        self.kinds = frozenset(watch.kinds)
+        self.delivery = Delivery(watch.delivery)
+        self.away = False
+        self.sent: dict[str, int] = {}
+
+
+class Feed:
+    """Numbers market data by symbol, from 1 in each epoch, and serves the watchers.
+
+    The rings are not part of the snapshot: after a crash the venue has moved on anyway, and a
+    gap in the numbers' epoch tells the subscriber so. Watches are.
+    """
+
+    def __init__(self, settings: ExchangeSettings, state: ConnectionState) -> None:
+        self._settings = settings
+        self._state = state
+        self.last: dict[str, float] = {}
+        self._rings: dict[str, deque[MarketData]] = {}
+        self._watchers: dict[str, _Watcher] = {}
+        self._by_symbol: dict[str, list[_Watcher]] = {}
+        for name, watch in state.watches.items():
+            self._seat(name, watch)
+
+    def publish(self, data: MarketData, ctx: Context) -> None:
+        """Number one piece of data, keep it and pass it on."""
+        symbol = data.symbol
+        seqs = self._state.seqs
+        seq = seqs[symbol] = seqs.get(symbol, 0) + 1
+        numbered = msgspec.structs.replace(data, epoch=ctx.epoch, seq=seq)
+        ring = self._rings.get(symbol)
+        if ring is None:
+            ring = self._rings[symbol] = deque(maxlen=self._settings.ring)
+        ring.append(numbered)
+        price = last_price(numbered)
+        if price:
+            self.last[symbol] = price
+        kind = type(numbered).__name__
+        counted = self._state.counted.setdefault(symbol, {})
+        told = kind if kind != "Bar" or numbered.closed else "BarUpdate"  # type: ignore[attr-defined]
+        counted[told] = counted.get(told, 0) + 1
+        for watcher in self._by_symbol.get(symbol, ()):
+            if watcher.away or (watcher.kinds and kind not in watcher.kinds):
+                continue
+            watcher.sent[symbol] = seq
+            ctx.send(watcher.name, numbered, delivery=watcher.delivery)
+
+    def watch(self, name: str, watch: Watch, ctx: Context) -> None:
+        """Begin, change or (with no symbols) end a subscription; serve what ``after`` lacks."""
+        if not watch.symbols:
+            self._state.watches.pop(name, None)
+            self._unseat(name)
+            return
+        self._state.watches[name] = msgspec.structs.replace(watch, after={})
+        watcher = self._seat(name, watch)
+        if watch.ticket:
+            ctx.send(name, Watching(watch.ticket))
+        for symbol in watch.symbols:
+            if symbol not in self._settings.symbols:
+                ctx.count("exchange.watches_of_unknown_symbols")
+            if symbol in watch.after:
+                self._serve(watcher, symbol, watch.after[symbol], ctx)
+
+    def peer_down(self, name: str) -> None:
+        """Stop sending to a subscriber that can't be reached: its link would fill up."""
+        watcher = self._watchers.get(name)
+        if watcher is not None:
+            watcher.away = True
+
+    def peer_up(self, name: str, *, same: bool, ctx: Context) -> None:
+        """Go on where we stopped; a new incarnation (not ``same``) says itself what it lacks."""
+        watcher = self._watchers.get(name)
+        if watcher is None or not watcher.away:
+            return
+        if not same:
+            return
+        watcher.away = False
+        for symbol in self._state.watches[name].symbols:
+            self._serve(watcher, symbol, (ctx.epoch, watcher.sent.get(symbol, 0)), ctx)
+
+    def watchers(self) -> int:
+        return len(self._watchers)
+
+    def _serve(self, watcher: _Watcher, symbol: str, after: tuple[int, int], ctx: Context) -> None:
+        served = 0
+        for data in self._rings.get(symbol, ()):
+            if (data.epoch, data.seq) <= after or (watcher.kinds and type(data).__name__ not in watcher.kinds):
+                continue
+            served += 1
+            watcher.sent[symbol] = data.seq
+            ctx.send(watcher.name, data, delivery=watcher.delivery)
+        ctx.count("exchange.data_served_again", served)
+
+    def _seat(self, name: str, watch: Watch) -> _Watcher:
+        self._unseat(name)
+        watcher = self._watchers[name] = _Watcher(name, watch)
+        for symbol in watch.symbols:
+            self._by_symbol.setdefault(symbol, []).append(watcher)
+        return watcher
+
+    def _unseat(self, name: str) -> None:
+        old = self._watchers.pop(name, None)
+        if old is not None:
+            for watchers in self._by_symbol.values():
+                if old in watchers:
+                    watchers.remove(old)

@@ -1,0 +1,53 @@
+"""What can be set of an exchange connection's brain."""
+
+from __future__ import annotations
+
+import msgspec
+
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+
+
+class ExchangeSettings(msgspec.Struct, frozen=True):
+    """Settings of one connection; every duration in nanoseconds.
+
+    ``duplicate_codes`` are the venue's codes for a client order id it already has.
+    """
+
+    venue: str
+    symbols: tuple[str, ...]
+    ring: int = 4096
+    """Pieces of market data kept for each symbol."""
+    cash_currency: str = "USDT"
+    tick_ns: int = 250 * MILLISECOND
+    """How often due work is looked for."""
+    state_ns: int = SECOND
+    """How often ``ExchangeState`` is told when nothing has changed."""
+    unknown_query_ns: int = 500 * MILLISECOND
+    """The wait before the first question about an unknown outcome; it doubles from there."""
+    query_max_ns: int = 30 * SECOND
+    answer_ns: int = 30 * SECOND
+    """A command without a result for this long is taken for lost."""
+    grace_ns: int = 2 * SECOND
+    """How far apart two answers must be before 'the venue knows no such order' is believed."""
+    reconcile_ns: int = 30 * SECOND
+    refetch_ns: int = SECOND
+    """The wait after an incomplete answer, and before the second look at a difference."""
+    overlap_ns: int = 60 * SECOND
+    """How far before the last known execution fills are fetched again."""
+    fills_wait_ns: int = SECOND
+    fills_tries: int = 5
+    """Complete answers without the missing fills before the venue's own total is taken."""
+    place_tries: int = 4
+    resend_ns: int = 200 * MILLISECOND
+    cancel_retry_ns: int = SECOND
+    panic_retry_ns: int = SECOND
+    panic_wait_ns: int = 5 * SECOND
+    """How long one closing order of a panic may take before the next is sent."""
+    require_public: bool = True
+    cancel_on_stop: bool = True
+    duplicate_codes: tuple[str, ...] = ("DUPLICATE_CLIENT_ID", "110072")
+    orders_kept: int = 512
+    executions_kept: int = 4096
+    unconfirmed_kept: int = 4096
+    controls_kept: int = 256

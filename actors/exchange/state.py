@@ -1,0 +1,197 @@
+"""Everything an exchange connection's brain remembers, in the form it is snapshotted."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from actors.messages.control import TradingState
+from actors.messages.orders import Watch
+from exchanges.model.instrument import Instrument
+from exchanges.model.order import Order, OrderStatus
+from exchanges.model.position import Balance, Position
+from runtime.errors import SnapshotError
+
+VERSION = 1
+PANIC_PREFIX = "bw-P"
+_ZERO = Decimal(0)
+
+
+class TrackedOrder(msgspec.Struct):
+    """One order of ours, with what is known and what is still to be done about it.
+
+    ``claimed`` and ``claimed_filled`` are what the venue says; ``executed`` and ``value`` (quote
+    amount) are the sums of its fills, the only truth about the filled quantity. ``..._due_ns`` are
+    moments something is to be done at, 0 for nothing.
+    """
+
+    order: Order
+    signal_id: str = ""
+    strategy: str = ""
+    reference_price: Decimal = _ZERO
+    approved_ns: int = 0
+    expires_ns: int = 0
+    tick_recv_ns: int = 0
+    signal_ns: int = 0
+    attempted_ns: int = 0
+    attempts: int = 0
+    maybe_sent: bool = False
+    """An attempt was made that is not known to have failed before it left."""
+    told: Order | None = None
+    claimed: OrderStatus | None = None
+    claimed_filled: Decimal = _ZERO
+    claimed_price: Decimal = _ZERO
+    executed: Decimal = _ZERO
+    value: Decimal = _ZERO
+    inferred: bool = False
+    """It ended by our conclusion, not by the venue's word; the venue's word may undo that."""
+    outstanding: bool = False
+    """It came out of a replay and the venue hasn't been asked about it yet."""
+    touched_ns: int = 0
+    asking: bool = False
+    asked_ns: int = 0
+    asks: int = 0
+    absent_ns: int = 0
+    """When the venue first said it knows no such order."""
+    query_due_ns: int = 0
+    resend_due_ns: int = 0
+    cancel_reason: str = ""
+    cancel_due_ns: int = 0
+    fills_due_ns: int = 0
+    fills_tries: int = 0
+
+    @property
+    def client_id(self) -> str:
+        return self.order.client_id
+
+    @property
+    def symbol(self) -> str:
+        return self.order.symbol
+
+    @property
+    def status(self) -> OrderStatus:
+        return self.order.status
+
+    @property
+    def closes_in_panic(self) -> bool:
+        """It closes a position on behalf of a panic: no signal asked for it."""
+        return not self.signal_id and self.client_id.startswith(PANIC_PREFIX)
+
+    @property
+    def waits_for_fills(self) -> bool:
+        """The venue says that it has ended, with more filled than we have seen."""
+        return self.claimed is not None and self.claimed.final and self.executed < self.claimed_filled
+
+
+class PanicState(msgspec.Struct):
+    """A panic under way: every position is closed, again and again, until the venue has none."""
+
+    control_id: str
+    by: str
+    began_ns: int
+    due_ns: int = 0
+    attempts: int = 0
+    cancelled: bool = False
+    placed: dict[str, int] = {}
+    """When the last closing order of a symbol was sent."""
+
+
+class ConnectionState(msgspec.Struct):
+    """The snapshot of an exchange connection. Dicts keep insertion order, so that it is deterministic."""
+
+    version: int = VERSION
+    epoch: int = 0
+    live: bool = False
+    active: dict[str, TrackedOrder] = {}
+    closed: dict[str, TrackedOrder] = {}
+    positions: dict[str, Position] = {}
+    baselines: dict[str, int] = {}
+    """By symbol, the newest execution (venue time) that its opening position already held."""
+    executions: dict[str, int] = {}
+    executed_ns: int = 0
+    floor_ns: int = 0
+    """Executions up to here are no longer told apart: they count as known."""
+    instruments: dict[str, Instrument] = {}
+    rules: str = ""
+    """A fingerprint of the instruments."""
+    balances: dict[str, Balance] = {}
+    marks: dict[str, Decimal] = {}
+    halted: dict[str, str] = {}
+    latch: TradingState = TradingState.ACTIVE
+    latch_reason: str = ""
+    allowed: TradingState = TradingState.ACTIVE
+    """What the risk supervisor allows."""
+    controls: list[str] = []
+    panic: PanicState | None = None
+    unconfirmed: dict[str, bytes] = {}
+    repairs: int = 0
+    repair_mark: tuple[int, int] = (0, 0)
+    public_up: bool = False
+    private_up: bool = False
+    private_since_ns: int = 0
+    matched: bool = False
+    """The venue's orders and fills have been taken over since the private stream came up."""
+    fetched_ns: int = 0
+    """When the last complete answer was begun: it held every execution before."""
+    fetch_sent_ns: int = 0
+    fetch_due_ns: int = 0
+    activity: dict[str, int] = {}
+    suspects: dict[str, str] = {}
+    foreign_orders: int = 0
+    peers: dict[str, int] = {}
+    down: list[str] = []
+    bus_epoch: int = 0
+    told_ns: int = 0
+    told_state: str = ""
+    """What was last said of the connection, without its equity."""
+    seqs: dict[str, int] = {}
+    counted: dict[str, dict[str, int]] = {}
+    """Market data so far by symbol and kind, over all epochs; a bar counts when it is closed."""
+    watches: dict[str, Watch] = {}
+
+    @property
+    def outstanding(self) -> list[str]:
+        """Client ids the venue has yet to be asked about."""
+        return [client_id for client_id, tracked in self.active.items() if tracked.outstanding]
+
+    @property
+    def reconciled(self) -> bool:
+        """Our books agree with the venue's, and nothing from before the restart is open."""
+        return self.live and self.private_up and self.matched and not self.outstanding
+
+    def find(self, client_id: str) -> TrackedOrder | None:
+        return self.active.get(client_id) or self.closed.get(client_id)
+
+    def unknown(self, symbol: str = "") -> list[str]:
+        """Client ids with an unknown outcome (of ``symbol``, if given)."""
+        return [
+            client_id
+            for client_id, tracked in self.active.items()
+            if tracked.status is OrderStatus.UNKNOWN and symbol in ("", tracked.symbol)
+        ]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(ConnectionState)
+
+
+def encode(state: ConnectionState) -> bytes:
+    return _encoder.encode(state)
+
+
+def decode(data: bytes) -> ConnectionState:
+    """The state in ``data``.
+
+    Raises:
+        SnapshotError: the bytes are no snapshot of this kind, or of a newer version.
+    """
+    try:
+        state = _decoder.decode(data)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"expected an exchange connection's snapshot, found {len(data)} bytes: {error}") from error
+    if state.version > VERSION:
+        raise SnapshotError(
+            f"expected a snapshot of version {VERSION} or older, found {state.version}: start the newer release"
+        )
+    return state

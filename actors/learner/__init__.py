@@ -1,0 +1,1 @@
+"""The learner: what became of each signal, and what the next ones are measured by."""

@@ -1,0 +1,100 @@
+"""What the exchange connection tells the bus, which journals it and passes it on."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar
+
+from exchanges.model.instrument import Instrument
+from exchanges.model.order import Fill, Order
+from exchanges.model.position import Position
+from runtime.lanes import Delivery, Lane
+from runtime.message import Message
+
+
+class OrderChanged(Message):
+    """An order of ours took a new state. Times in ns; 0 where the step has not happened.
+
+    ``attempted_ns`` is when the call to the venue was begun.
+    """
+
+    signal_id: str
+    strategy: str
+    order: Order
+    tick_recv_ns: int = 0
+    signal_ns: int = 0
+    attempted_ns: int = 0
+
+
+class Filled(Message):
+    """A fill and the position after it, one record."""
+
+    signal_id: str
+    strategy: str
+    fill: Fill
+    position: Position
+
+
+class Repaired(Message):
+    """Reconciliation changed our books: what it was, what it is, and the evidence.
+
+    ``id`` numbers the repairs of one connection (``epoch.number``). ``position`` is the position
+    after it, where it changed one; ``fill`` the foreign execution that caused it; ``as_of_ns``
+    the moment the venue's answer describes.
+    """
+
+    venue: str
+    symbol: str
+    what: str
+    before: str
+    after: str
+    evidence: str
+    id: str = ""
+    position: Position | None = None
+    fill: Fill | None = None
+    as_of_ns: int = 0
+
+
+class SymbolHalted(Message):
+    """A difference nobody can explain: no new exposure in this symbol until it is lifted."""
+
+    venue: str
+    symbol: str
+    halted: bool
+    reason: str
+
+
+class ExchangeState(Message):
+    """What an exchange connection knows of itself; risk fails closed without a fresh one."""
+
+    venue: str
+    public_up: bool
+    private_up: bool
+    reconciled: bool
+    instruments: tuple[Instrument, ...] = ()
+    cash: Decimal = Decimal(0)
+    equity: Decimal = Decimal(0)
+    unknown_orders: tuple[str, ...] = ()
+
+
+class Watch(Message):
+    """Asks an exchange connection for market data of ``symbols``.
+
+    ``kinds`` are ``Trade``, ``Quote``, ``Bar``, ``Book`` (empty: all of them). ``after`` gives, by
+    symbol, the last ``(epoch, seq)`` the sender has: what is still kept after it is sent
+    again. A later request replaces an earlier one. The answer to one with a ``ticket`` begins
+    with a ``Watching``; market data that comes before it belongs to an earlier request.
+    """
+
+    symbols: tuple[str, ...]
+    kinds: tuple[str, ...] = ()
+    delivery: int = Delivery.ALL
+    after: dict[str, tuple[int, int]] = {}
+    ticket: int = 0
+
+
+class Watching(Message, array_like=True):
+    """What follows on this lane answers the ``Watch`` with this ticket."""
+
+    lane: ClassVar[Lane] = Lane.DATA
+    ticket: int

@@ -1,0 +1,1 @@
+"""The risk supervisor: judges every signal, in order, and fails closed."""

@@ -1,0 +1,84 @@
+"""The risk supervisor's whole state, and its snapshot."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.messages.control import TradingState, TradingStateChanged
+from actors.messages.signals import Evaluate, Verdict
+from actors.risk.book import Book
+from actors.risk.case import Feedback, View
+from exchanges.model.instrument import Instrument
+from runtime.errors import SnapshotError
+
+VERSION = 1
+
+
+class RiskState(msgspec.Struct):
+    """Everything the brain holds.
+
+    ``pending`` are trading states not yet seen in the journal. ``decisions`` are verdicts by
+    signal, ``settled`` the signals whose outcome the journal has, ``own`` those this incarnation
+    decided and the journal has not. ``approvals`` are times by
+    signal for the order rate, ``entries`` by strategy and symbol for the cooldown. ``waiting``
+    are questions that can't be answered yet.
+    """
+
+    version: int = VERSION
+    caught_up: bool = False
+    bus_epoch: int = 0
+    bus_returned: bool = False
+    seq: int = 0
+    last_approved: str = ""
+    book: Book = msgspec.field(default_factory=Book)
+    trading: TradingStateChanged | None = None
+    pending: list[TradingStateChanged] = []
+    controls: dict[str, int] = {}
+    decisions: dict[str, Verdict] = {}
+    settled: dict[str, int] = {}
+    own: dict[str, int] = {}
+    approvals: dict[str, int] = {}
+    entries: dict[str, int] = {}
+    views: dict[str, View] = {}
+    instruments: dict[str, Instrument] = {}
+    halts: dict[str, str] = {}
+    feedback: dict[str, Feedback] = {}
+    waiting: dict[str, Evaluate] = {}
+    denials: dict[str, int] = {}
+
+    @property
+    def latest(self) -> TradingStateChanged:
+        """What is allowed now: the newest change, journaled or not."""
+        if self.pending:
+            return self.pending[-1]
+        return self.trading or TradingStateChanged(TradingState.ACTIVE, "", "start")
+
+
+def pair(strategy: str, symbol: str) -> str:
+    """The key of what is kept by strategy and symbol."""
+    return f"{strategy}|{symbol}"
+
+
+def encode(state: RiskState) -> bytes:
+    return msgspec.msgpack.encode(state)
+
+
+def decode(data: bytes) -> RiskState:
+    """The state in a snapshot.
+
+    Raises:
+        SnapshotError: the bytes are no state of a risk supervisor, or one of an unknown version.
+    """
+    try:
+        state = msgspec.msgpack.decode(data, type=RiskState)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(
+            f"expected a snapshot of the risk supervisor, found {len(data)} bytes ({error}); "
+            "remove it, and the state is rebuilt from the journal"
+        ) from error
+    if state.version != VERSION:
+        raise SnapshotError(
+            f"expected a risk snapshot of version {VERSION}, found version {state.version}; "
+            "remove it, and the state is rebuilt from the journal"
+        )
+    return state

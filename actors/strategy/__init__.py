@@ -1,0 +1,1 @@
+"""The symbol strategy: hosts a user's strategy for one symbol."""

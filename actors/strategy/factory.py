@@ -1,0 +1,48 @@
+"""Makes a strategy's brain from the session's settings and its plan."""
+
+from __future__ import annotations
+
+from actors.strategy.brain import StrategyBrain
+from actors.strategy.plan import StrategyPlan
+from actors.strategy.settings import SECOND, BrainSettings
+from conf import Settings
+from runtime.lanes import Delivery
+from strategies.errors import StrategyError
+from strategies.registry import resolve
+from strategies.strategy import Strategy
+
+
+def build(
+    settings: Settings,
+    plan: StrategyPlan,
+    owner: type[Strategy] | None = None,
+    *,
+    delivery: Delivery = Delivery.OLDEST,
+) -> StrategyBrain:
+    """A fresh brain for ``plan``.
+
+    Args:
+        settings: the session's.
+        plan: which strategy, on which symbol, with which parameters.
+        owner: the class itself, where it travelled with the plan instead of being found by name.
+        delivery: what becomes of market data when the strategy is slower than it comes.
+
+    Raises:
+        StrategyError: the class can't be found or built, or it needs data that is not subscribed to.
+    """
+    strategy = (owner or resolve(plan.name)).create(plan.symbol, plan.params, plan.label)
+    venue = plan.symbol.partition(":")[0]
+    streams = next((section.streams for name, section in settings.exchange.items() if name == venue), ())
+    lacking = [kind for kind in strategy.watches() if streams and kind.lower() not in streams]
+    if lacking:
+        raise StrategyError(
+            f"{plan.label} on {plan.symbol} needs {', '.join(lacking)}, expected among the streams of {venue}, found "
+            f"{', '.join(streams)}; add {lacking[0].lower()!r} to exchange.{venue}.streams"
+        )
+    told = BrainSettings(
+        ttl_ns=int(settings.bus.ttl_s * SECOND),
+        threshold=settings.learner.base_threshold,
+        dry_run=plan.dry_run,
+        delivery=delivery,
+    )
+    return StrategyBrain(told, strategy)

@@ -1,0 +1,193 @@
+"""The supervision tree of a session: who there is, under whom, listening to what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from actors import names
+from actors.exchange.brain import KINDS as EXCHANGE_KINDS
+from actors.learner.brain import KINDS as LEARNER_KINDS
+from actors.risk.brain import KINDS as RISK_KINDS
+from actors.strategy.brain import KINDS as STRATEGY_KINDS
+from actors.strategy.plan import StrategyPlan
+from conf import Settings
+from runtime.supervision.assignment import CellAssignment
+from runtime.supervision.policy import Intensity
+from runtime.supervision.spec import ChildSpec, SupervisorSpec, encode_spec
+
+SUPERVISOR = "actors.supervisor:TradingSupervisor"
+BUS_SNAPSHOT_S = 5.0
+"""The bus's state is large and its own journal is at hand, so it is captured less often."""
+
+
+class Planner:
+    """Makes the specs of one session's actors."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._json = settings.model_dump_json().encode()
+        care = settings.supervision
+        self.intensity = Intensity(
+            restarts=care.intensity, window_s=care.window_s, base_s=care.backoff_base_s, cap_s=care.backoff_cap_s
+        )
+
+    def child(
+        self,
+        name: str,
+        kind: str,
+        actor_class: str,
+        cells: Sequence[CellAssignment] = (),
+        *,
+        spares: int = 0,
+        journal: str = "",
+        critical: bool = False,
+    ) -> ChildSpec:
+        """A child that hosts ``cells``."""
+        care = self.settings.supervision
+        return ChildSpec(
+            name=name,
+            kind=kind,
+            actor_class=actor_class,
+            critical=critical,
+            cells=tuple(cells),
+            settings=self._json,
+            journal=journal,
+            spares=spares,
+            heartbeat_s=care.heartbeat_s,
+            hang_after_s=care.hang_after_s,
+            stop_deadline_s=care.stop_timeout_s,
+        )
+
+    def cell(
+        self,
+        name: str,
+        kinds: tuple[str, ...],
+        peers: Iterable[str],
+        *,
+        index: str = "",
+        value: str = "",
+        config: bytes = b"",
+        interval_s: float = 0.0,
+    ) -> CellAssignment:
+        """A cell that subscribes to ``kinds`` of the log (to none of them when it is empty)."""
+        return CellAssignment(
+            name=name,
+            config=config,
+            kinds=kinds,
+            index=index,
+            value=value,
+            subscribe=bool(kinds),
+            peers=tuple(peers),
+            snapshot_interval_s=interval_s or self.settings.supervision.snapshot_interval_s,
+        )
+
+    def supervisor(self, name: str, children: Sequence[ChildSpec]) -> ChildSpec:
+        """A supervisor as a child of the root."""
+        care = self.settings.supervision
+        spec = SupervisorSpec(
+            name=name,
+            children=tuple(children),
+            intensity=self.intensity,
+            parent=names.ROOT,
+            run_dir=str(self.settings.store),
+        )
+        return ChildSpec(
+            name=name,
+            kind="supervisor",
+            actor_class=SUPERVISOR,
+            settings=encode_spec(spec),
+            heartbeat_s=care.heartbeat_s,
+            hang_after_s=care.hang_after_s * 2,
+            start_deadline_s=90.0,
+            stop_deadline_s=care.stop_timeout_s * 2,
+        )
+
+    @property
+    def venues(self) -> list[str]:
+        """The venues that are traded, each once, in the order of the symbols."""
+        return list(dict.fromkeys(symbol.partition(":")[0] for symbol in self.settings.symbols))
+
+    def core(self) -> list[ChildSpec]:
+        """Bus, risk and learner."""
+        spares = self.settings.supervision.spares.core
+        connections = [names.exchange(venue) for venue in self.venues]
+        bus = self.cell(names.BUS, (), (names.RISK,), interval_s=BUS_SNAPSHOT_S)
+        risk = self.cell(names.RISK, RISK_KINDS, (names.BUS, *connections))
+        learner = self.cell(names.LEARNER, LEARNER_KINDS, (names.BUS, *connections))
+        journal = str(self.settings.store / "journal")
+        return [
+            self.child(names.BUS, "bus", "actors.bus.actor:SignalBus", [bus], spares=spares, journal=journal),
+            self.child(names.RISK, "risk", "actors.risk.actor:RiskSupervisor", [risk], spares=spares),
+            self.child(names.LEARNER, "learner", "actors.learner.actor:Learner", [learner], spares=spares),
+        ]
+
+    def embedded(self) -> list[ChildSpec]:
+        """The venues' simulators."""
+        return [self.child(names.venue(venue), "venue", "actors.venue.actor:VenueSimulator") for venue in self.venues]
+
+    def connections(self) -> ChildSpec:
+        """The supervisor of the exchange connections."""
+        children = []
+        for venue in self.venues:
+            name = names.exchange(venue)
+            cell = self.cell(name, EXCHANGE_KINDS, (names.BUS, names.RISK, f"{names.STRATEGY}/*"))
+            spares = self.settings.supervision.spares.exchange
+            children.append(
+                self.child(name, "exchange", "actors.exchange.actor:ExchangeConnection", [cell], spares=spares)
+            )
+        return self.supervisor(names.EXCHANGES, children)
+
+    def strategy_cell(self, plan: StrategyPlan) -> CellAssignment:
+        """The cell of one strategy on one symbol."""
+        return self.cell(
+            names.strategy(plan.label, plan.symbol),
+            STRATEGY_KINDS,
+            (names.BUS, names.exchange_of(plan.symbol)),
+            index="symbol",
+            value=plan.symbol,
+            config=msgspec.msgpack.encode(plan),
+        )
+
+    def strategy_hosts(self, plans: Sequence[StrategyPlan], *, group: str = "") -> list[ChildSpec]:
+        """One host for each ``symbols_per_actor`` plans."""
+        size = self.settings.supervision.symbols_per_actor
+        hosts = []
+        for start in range(0, len(plans), size):
+            cells = [self.strategy_cell(plan) for plan in plans[start : start + size]]
+            name = cells[0].name if size == 1 else names.strategy_pool(group or plans[start].label, start // size)
+            spares = self.settings.supervision.spares.strategy
+            hosts.append(self.child(name, "strategy", "actors.strategy.actor:SymbolStrategy", cells, spares=spares))
+        return hosts
+
+    def configured(self) -> list[StrategyPlan]:
+        """A plan for each configured strategy and symbol."""
+        return [
+            StrategyPlan(
+                label=entry.tag, symbol=symbol, name=entry.name, params=dict(entry.params), dry_run=entry.dry_run
+            )
+            for entry in self.settings.strategies
+            for symbol in self.settings.symbols_of(entry)
+        ]
+
+    def strategies(self, plans: Sequence[StrategyPlan]) -> ChildSpec:
+        """The supervisor of the strategies."""
+        return self.supervisor(names.STRATEGIES, self.strategy_hosts(plans))
+
+    def root(self, *, strategies: bool) -> SupervisorSpec:
+        """The whole tree, in the order of its start; it is stopped in the reverse order."""
+        children = [
+            *self.embedded(),
+            *self.core(),
+            self.connections(),
+            self.strategies(self.configured() if strategies else []),
+            self.child(names.GATEWAY, "gateway", "actors.gateway.actor:Gateway"),
+        ]
+        return SupervisorSpec(
+            name=names.ROOT,
+            kind="root",
+            children=tuple(children),
+            intensity=self.intensity,
+            run_dir=str(self.settings.store),
+        )

@@ -1,0 +1,1 @@
+"""The embedded venue: a protocol simulator kept alive by the tree."""
