@@ -1,0 +1,27 @@
+"""Bigwheel: an actor-model runtime for trading bots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bigwheel.shadow import ensure_not_shadowed
+
+ensure_not_shadowed()
+
+from strategies.params import StrategyParams  # noqa: E402
+from strategies.signal import Signal  # noqa: E402
+from strategies.strategy import Strategy  # noqa: E402
+
+if TYPE_CHECKING:
+    from bigwheel.runtime import Runtime
+
+__all__ = ["Runtime", "Signal", "Strategy", "StrategyParams"]
+
+
+def __getattr__(name: str) -> Any:
+    # Ray takes a second to import: a command that does not need it should not wait for it.
+    if name == "Runtime":
+        from bigwheel.runtime import Runtime
+
+        return Runtime
+    raise AttributeError(f"module 'bigwheel' has no attribute {name!r}; it offers {', '.join(__all__)}")

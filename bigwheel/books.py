@@ -1,0 +1,89 @@
+"""What the journal says happened: signals, orders, fills and positions, folded from its records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+from actors.bus.lifecycle import STATE_OF
+from actors.messages.orders import ExchangeState, Filled, OrderChanged, Repaired
+from actors.messages.signals import SignalEvent
+from exchanges.model.order import Order
+from exchanges.model.position import Position
+from runtime.journal.base import History
+from runtime.journal.record import Record
+from strategies.signal import SignalState
+
+
+def records(journal: History, after: int = 0, kinds: tuple[str, ...] = ()) -> Iterator[Record]:
+    """Every record after ``after``, read in batches."""
+    while batch := journal.read(after, 2_000, kinds=kinds):
+        yield from batch
+        after = batch[-1].seq
+
+
+class Books:
+    """The fold of a journal, or of the part of it that one session wrote.
+
+    ``signals`` counts signals by the state they are in; ``passed`` counts those that ever
+    reached each state. Positions are sums of fills over the whole journal.
+    """
+
+    def __init__(self) -> None:
+        self.states: dict[str, SignalState] = {}
+        self.passed: Counter[str] = Counter()
+        self.orders: dict[str, Order] = {}
+        self.executions: set[str] = set()
+        self.fills = 0
+        self.positions: dict[str, Position] = {}
+        self.repairs: list[Repaired] = []
+        self.cash = Decimal(0)
+        self.equity = Decimal(0)
+
+    @classmethod
+    def of(cls, source: Iterable[Record]) -> Books:
+        books = cls()
+        for record in source:
+            books.apply(record)
+        return books
+
+    def apply(self, record: Record) -> None:
+        event = record.event
+        if isinstance(event, SignalEvent):
+            self._step(event)
+        elif isinstance(event, OrderChanged):
+            self.orders[event.order.client_id] = event.order
+        elif isinstance(event, Filled):
+            self._fill(event)
+        elif isinstance(event, Repaired):
+            self.repairs.append(event)
+        elif isinstance(event, ExchangeState):
+            self.cash, self.equity = event.cash, event.equity
+
+    def _step(self, event: SignalEvent) -> None:
+        state = STATE_OF.get(type(event))
+        if state is not None:  # a warning that a signal is stuck is no step
+            self.states[event.signal_id] = state
+            self.passed[state] += 1
+
+    def _fill(self, event: Filled) -> None:
+        fill = event.fill
+        if fill.execution_id in self.executions:
+            return
+        self.executions.add(fill.execution_id)
+        self.fills += 1
+        self.positions[fill.symbol] = self.positions.get(fill.symbol, Position(fill.symbol)).apply(fill)
+
+    @property
+    def signals(self) -> dict[str, int]:
+        return dict(sorted(Counter(str(state) for state in self.states.values()).items()))
+
+    @property
+    def order_statuses(self) -> dict[str, int]:
+        return dict(sorted(Counter(str(order.status) for order in self.orders.values()).items()))
+
+    @property
+    def realized(self) -> Decimal:
+        """Realised profit less fees over all positions."""
+        return sum((p.realized - p.fees for p in self.positions.values()), Decimal(0))

@@ -1,0 +1,25 @@
+"""All commands of ``bigwheel``."""
+
+from __future__ import annotations
+
+import typer
+
+from bigwheel.cli import control, inspect, journal, run
+
+app = typer.Typer(
+    name="bigwheel",
+    help="A runtime for trading bots: nothing lost, nothing sent twice, every trade explained.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("status")(inspect.status)
+app.command("signals")(inspect.signals)
+app.command("why")(inspect.why)
+app.command("panic")(control.panic)
+app.command("halt")(control.halt)
+app.command("reduce")(control.reduce)
+app.command("resume")(control.resume)
+app.command("stop")(control.stop)
+app.add_typer(journal.app, name="journal")

@@ -1,0 +1,204 @@
+"""``bigwheel run``: a session from start to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+
+from bigwheel.cli.options import Config, Store, settings_of
+from bigwheel.errors import SessionError, UsageError
+from bigwheel.recording import recording
+from bigwheel.screen import one_line, render, terminal
+from bigwheel.session import Session
+from bigwheel.summary import summarize, write_summary
+from bigwheel.times import duration_s
+from conf import Settings, load
+from conf.trading import StrategySettings
+from strategies.registry import resolve
+
+SCREEN_S = 0.5
+LINE_S = 5.0
+
+
+Mode = Annotated[str, typer.Option("--mode", help="sim: the embedded venue. No other mode runs yet.")]
+Symbols = Annotated[str, typer.Option("--symbols", help="Comma-separated, such as bybit:BTCUSDT,bybit:ETHUSDT.")]
+StrategyName = Annotated[str, typer.Option("--strategy", help="trend, reversion, module:Class or file.py:Class.")]
+Replay = Annotated[str, typer.Option("--replay", help="Play recorded trades or bars: a Parquet file or folder.")]
+Speed = Annotated[str, typer.Option("--speed", help="A multiple of real time, or max: as fast as it is followed.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the generated market.")]
+For = Annotated[str, typer.Option("--for", help="End after this long, such as 60s or 5m.")]
+Address = Annotated[str, typer.Option("--address", help="Join a Ray cluster: auto or HOST:PORT.")]
+Summary = Annotated[Path | None, typer.Option("--summary", help="Write a JSON summary to this file at the end.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing while it runs.")]
+
+
+def run(
+    config: Config = "sim",
+    mode: Mode = "",
+    symbols: Symbols = "",
+    strategy: StrategyName = "",
+    replay: Replay = "",
+    speed: Speed = "",
+    seed: Seed = None,
+    for_: For = "",
+    store: Store = "",
+    address: Address = "",
+    summary: Summary = None,
+    quiet: Quiet = False,
+) -> None:
+    """Start the whole system and trade until it is stopped (Ctrl-C); the next start goes on from there."""
+    seconds = duration_s(for_) if for_ else None
+    settings = configure(config, mode, symbols, strategy, replay, speed, seed, store, address)
+    if summary is not None:
+        _check_target(summary.absolute())
+    Runner(settings, seconds, quiet=quiet).run(summary)
+
+
+def configure(
+    config: str,
+    mode: str,
+    symbols: str,
+    strategy: str,
+    replay: str,
+    speed: str,
+    seed: int | None,
+    store: str,
+    address: str,
+) -> Settings:
+    """The settings of a run: the configuration with the command line laid over it."""
+    simulator: dict[str, object] = {}
+    traded = [part.strip() for part in symbols.split(",") if part.strip()] if symbols else None
+    overrides: dict[str, object] = {"mode": mode or None, "symbols": traded}
+    if speed:
+        simulator["speed"] = _speed(speed)
+    if seed is not None:
+        simulator["seed"] = seed
+    if replay:
+        path = Path(replay).expanduser().absolute()
+        found = recording(path)
+        simulator["replay"] = str(path)
+        overrides["symbols"] = traded or found.symbols
+        overrides["exchange"] = {"bybit": {"streams": [found.stream], "bar_interval_s": found.interval_s}}
+    if strategy:
+        overrides["strategies"] = [{"name": strategy}]
+    if replay and found.stream == "bar":
+        chosen = {"strategies": [{"name": strategy}]} if strategy else None
+        overrides["strategies"] = _on_bars(load(config, chosen).strategies)
+    overrides["simulator"] = simulator or None
+    overrides["ray"] = {"address": address} if address else None
+    return settings_of(config, store, **overrides)
+
+
+def _on_bars(entries: Iterable[StrategySettings]) -> list[dict[str, object]]:
+    """The strategies of a run on recorded bars: those that can choose their source take bars."""
+    result = []
+    for entry in entries:
+        model = getattr(resolve(entry.name), "Params", None)
+        chooses = "source" in getattr(model, "model_fields", {})
+        params = {**entry.params, "source": "bars"} if chooses else dict(entry.params)
+        result.append({**entry.model_dump(exclude={"params", "symbols"}), "params": params})
+    return result
+
+
+def _check_target(summary: Path) -> None:
+    """A file that can't be written should be known before the run, not after it."""
+    if not summary.parent.is_dir():
+        raise UsageError(f"expected an existing folder for --summary, found none at {summary.parent}")
+    if summary.is_dir() or not os.access(summary if summary.exists() else summary.parent, os.W_OK):
+        raise UsageError(f"expected a file that can be written for --summary, found that {summary} can't; name another")
+
+
+def _speed(text: str) -> float:
+    """``max`` is 0: no waiting at all."""
+    if text == "max":
+        return 0.0
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e9:
+        raise UsageError(f"expected --speed as a positive multiple of real time or max, found {text!r}")
+    return value
+
+
+class Runner:
+    """Runs one session and says what happens."""
+
+    def __init__(self, settings: Settings, seconds: float | None, *, quiet: bool) -> None:
+        self.settings, self.seconds, self.quiet = settings, seconds, quiet
+        self.console = terminal()
+        self._asked = threading.Event()
+        self._settled = 0
+
+    def run(self, summary: Path | None) -> None:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, self._interrupted)
+        began = time.time_ns()
+        self._say(f"starting ({self.settings.mode}, {len(self.settings.symbols)} symbols); Ctrl-C ends it")
+        session = Session.start(self.settings)
+        try:
+            last = self._watch(session)
+        finally:
+            self._say("stopping: no new orders, cancelling working ones, saving state ...")
+            session.stop("the run ended")
+        result = summarize(self.settings, last, began)
+        if summary is not None:
+            write_summary(result, summary)
+        self._say(
+            f"{sum(result['signals'].values())} signals {result['signals']}, {result['fills']} fills, realised "
+            f"{result['realized_pnl']}, journal {'clean' if result['journal']['verified'] else 'DAMAGED'}"
+        )
+        if not result["journal"]["verified"]:
+            raise SessionError("the journal does not verify: see `bigwheel journal verify`")
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        if self._asked.is_set():
+            print("already stopping; a moment", file=sys.stderr)
+        self._asked.set()
+
+    def _say(self, text: str) -> None:
+        if not self.quiet:
+            self.console.print(f"bigwheel: {text}", soft_wrap=True)
+
+    def _watch(self, session: Session) -> dict[str, Any]:
+        """Show what happens until the end is due; returns the last overview."""
+        end = time.monotonic() + self.seconds if self.seconds is not None else None
+        live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal and not self.quiet else None
+        last: dict[str, Any] = {}
+        spoken = 0.0
+        if live is not None:
+            live.start()
+        try:
+            while not self._asked.is_set() and (end is None or time.monotonic() < end):
+                last = session.overview() or last
+                if last.get("stopped") or self._played_out(last):
+                    break
+                if live is not None:
+                    live.update(render(last, url=last.get("gateway", ""), dashboard=session.dashboard), refresh=True)
+                elif not self.quiet and time.monotonic() - spoken >= LINE_S:
+                    spoken = time.monotonic()
+                    self.console.print(one_line(last), soft_wrap=True)
+                wait = SCREEN_S if end is None else min(SCREEN_S, max(end - time.monotonic(), 0))
+                self._asked.wait(wait)
+        finally:
+            if live is not None:
+                live.stop()
+        return session.overview() or last
+
+    def _played_out(self, overview: dict[str, Any]) -> bool:
+        """The recording has ended and everyone has handled all of it, seen twice in a row."""
+        replay = overview.get("replay") or {}
+        handled = overview.get("ticks", 0) >= replay.get("rows", 0) and not overview.get("waiting", 1)
+        done = bool(replay.get("finished")) and handled and not overview.get("open_signals", 1)
+        self._settled = self._settled + 1 if done else 0
+        return self._settled >= 2

@@ -1,0 +1,101 @@
+"""The live status in the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+SIGNAL_ORDER = ("GENERATED", "EVALUATING", "APPROVED", "EXECUTING", "EXECUTED", "BLOCKED", "EXPIRED", "LEARNED")
+MOST_ROWS = 20
+
+
+def terminal(**options: Any) -> Console:
+    """The console everything is printed on. What looks like markup is someone's text: it is shown as it is."""
+    return Console(markup=False, highlight=False, **options)
+
+
+def render(overview: dict[str, Any], *, url: str = "", dashboard: str = "") -> RenderableType:
+    """Symbols, positions, profit, signals by state and actors, as one block."""
+    if not overview or overview.get("error"):
+        return Text(f"waiting for the system: {overview.get('error', 'starting')}")
+    return Group(
+        _head(overview),
+        _symbols(overview["symbols"]),
+        _signals(overview["signals"]),
+        _actors(overview["actors"]),
+        _links(url, dashboard),
+    )
+
+
+def one_line(overview: dict[str, Any]) -> str:
+    """The same in one line, for output that is no terminal."""
+    if not overview or overview.get("error"):
+        return f"waiting for the system: {overview.get('error', 'starting')}"
+    states = " ".join(
+        f"{state}={overview['signals'][state]}" for state in SIGNAL_ORDER if overview["signals"].get(state)
+    )
+    restarts = sum(actor["restarts"] for actor in overview["actors"])
+    return (
+        f"{overview['trading_state']} ticks={overview['ticks']} equity={float(overview['equity']):.2f} "
+        f"fills={overview['fills']} {states or 'no signals yet'} actors={len(overview['actors'])} restarts={restarts}"
+    )
+
+
+def _head(overview: dict[str, Any]) -> Text:
+    colour = {"ACTIVE": "green", "REDUCING": "yellow"}.get(str(overview["trading_state"]), "red")
+    text = Text("Bigwheel ", style="bold")
+    text.append(str(overview["trading_state"]), style=f"bold {colour}")
+    text.append(
+        f"   mode {overview['mode']}   ticks {overview['ticks']:,}   fills {overview['fills']}   cash "
+        f"{float(overview['cash']):,.2f}   equity {float(overview['equity']):,.2f}"
+    )
+    return text
+
+
+def _symbols(symbols: dict[str, Any]) -> Table:
+    table = Table("symbol", "price", "position", "entry", "realised", "unrealised", "ticks", title=None, expand=False)
+    for symbol, facts in list(symbols.items())[:MOST_ROWS]:
+        table.add_row(
+            symbol,
+            f"{facts['price']:g}",
+            str(facts["position"]),
+            f"{float(facts['entry']):.6g}",
+            f"{float(facts['realized']):+.2f}",
+            f"{float(facts['unrealized']):+.2f}",
+            f"{facts['ticks']:,}",
+        )
+    if len(symbols) > MOST_ROWS:
+        table.add_row(f"... {len(symbols) - MOST_ROWS} more", *[""] * 6)
+    return table
+
+
+def _signals(signals: dict[str, int]) -> Text:
+    return Text("signals  " + "  ".join(f"{state} {signals.get(state, 0)}" for state in SIGNAL_ORDER))
+
+
+def _actors(actors: list[dict[str, Any]]) -> Table:
+    table = Table("actor", "kind", "state", "pid", "epoch", "restarts", "mailbox", expand=False)
+    for actor in actors[:MOST_ROWS]:
+        style = "" if actor["state"] == "running" else "red"
+        table.add_row(
+            actor["name"],
+            actor["kind"],
+            actor["state"],
+            str(actor["pid"]),
+            str(actor["epoch"]),
+            str(actor["restarts"]),
+            str(actor["mailbox"]),
+            style=style,
+        )
+    if len(actors) > MOST_ROWS:
+        table.add_row(f"... {len(actors) - MOST_ROWS} more", *[""] * 6)
+    return table
+
+
+def _links(url: str, dashboard: str) -> Text:
+    ray = f"Ray dashboard {dashboard} (it asks for the token in ~/.ray/auth_token)"
+    parts = [f"health {url}/health" if url else "", ray if dashboard else ""]
+    return Text("   ".join(part for part in parts if part), style="cyan")

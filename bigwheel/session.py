@@ -1,0 +1,264 @@
+"""One running session on this machine: Ray, the store's lock, and the root supervisor."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from actors.gateway.overview import overview
+from actors.tree import SUPERVISOR, Planner
+from bigwheel.errors import SessionError
+from bigwheel.preflight import check
+from conf import Settings
+from runtime.host.host import links_folder
+from runtime.supervision.calls import cause
+from runtime.supervision.root import start_root, stop_root
+from runtime.supervision.spec import SupervisorSpec
+
+log = logging.getLogger(__name__)
+
+START_DEADLINE_S = 120.0
+
+
+class StoreLock:
+    """Keeps two sessions from using one store; freed by the operating system when we end."""
+
+    def __init__(self, store: Path) -> None:
+        self.path = store / "run.lock"
+        self._file: IO[str] | None = None
+
+    def take(self) -> None:
+        """Raises ``SessionError`` while another process holds it."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a+")
+        except OSError as error:
+            raise SessionError(
+                f"expected a folder for the session that can be written at {self.path.parent}, found: "
+                f"{error.strerror}; choose another one with --store"
+            ) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            raise SessionError(
+                f"expected the store {self.path.parent} to be free, found it in use by process {holder}; "
+                "stop that session (`bigwheel stop`) or choose another folder with --store"
+            ) from None
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()))
+        file.flush()
+        self._file = file
+
+    def free(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def start_ray(settings: Settings) -> Any:
+    """Start Ray on this machine, or join the cluster that ``settings`` name; returns its context."""
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if ray.is_initialized():
+        return ray.get_runtime_context()
+    options: dict[str, Any] = {
+        "namespace": settings.ray.namespace,
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+        "ignore_reinit_error": True,
+    }
+    try:
+        if settings.ray.address:
+            return ray.init(address=settings.ray.address, **options)
+        return ray.init(
+            num_cpus=settings.ray.num_cpus or None,
+            object_store_memory=settings.ray.object_store_mb << 20,
+            include_dashboard=settings.ray.dashboard,
+            dashboard_host="127.0.0.1",
+            **options,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = settings.ray.address or "this machine"
+        raise SessionError(
+            f"expected a Ray cluster on {where}, found: {error}; check --address, or leave it out to start one here"
+        ) from error
+
+
+class Session:
+    """Starts, watches and stops the tree of actors. Use as ``Session.start(settings)``."""
+
+    def __init__(self, settings: Settings, root: Any, lock: StoreLock, *, owns_ray: bool) -> None:
+        self.settings, self.root = settings, root
+        self.started_ns = time.time_ns()
+        self.dashboard = ""
+        self._lock, self._owns_ray = lock, owns_ray
+
+    @classmethod
+    def start(cls, settings: Settings, *, strategies: bool = True, planner: type[Planner] = Planner) -> Session:
+        """Bring the whole tree up and wait until it stands; ``planner`` says what it is made of.
+
+        Raises:
+            SessionError: the store is in use, Ray can't be reached, or an actor doesn't start.
+        """
+        lock = StoreLock(settings.store)
+        lock.take()
+        try:
+            plan = planner(settings)
+            check(settings, plan, strategies=strategies)
+            return cls._bring_up(settings, plan.root(strategies=strategies), lock)
+        except BaseException:
+            lock.free()
+            raise
+
+    @classmethod
+    def _bring_up(cls, settings: Settings, spec: SupervisorSpec, lock: StoreLock) -> Session:
+        import ray
+
+        owns_ray = not ray.is_initialized()
+        session: Session | None = None
+        try:
+            start_ray(settings)
+            _forget_sockets(settings)
+            root = start_root(spec, settings.ray.namespace, actor_class=SUPERVISOR)
+            session = cls(settings, root, lock, owns_ray=owns_ray)
+            session.dashboard = _dashboard()
+            session.await_up()
+            session.write_note()
+        except BaseException as error:
+            if session is not None:
+                session.stop("it did not start")
+            elif owns_ray:
+                ray.shutdown()
+            if isinstance(error, ray.exceptions.RayError):
+                raise SessionError(
+                    f"expected the root supervisor to start and answer, found {cause(error)}; "
+                    f"the logs are in {settings.store / 'logs'}"
+                ) from error
+            raise
+        return session
+
+    def await_up(self) -> None:
+        """Wait until every actor of the tree runs.
+
+        An actor that ended because something has to be mended is not waited for: its restarts
+        would only repeat what it said.
+
+        Raises:
+            SessionError: with what does not run, and why.
+        """
+        limit = time.monotonic() + START_DEADLINE_S
+        missing: list[str] = ["root"]
+        stood: set[str] = set()
+        while time.monotonic() < limit:
+            tree = self.tree()
+            children = _leaves(tree)
+            failed = [child for child in children if _lost(child, child["name"] in stood)]
+            if failed:
+                raise SessionError(f"expected every actor to start, found {'; '.join(map(_reason, failed))}")
+            stood.update(str(child["name"]) for child in children if _stands(child))
+            missing = [str(child["name"]) for child in children if child["name"] not in stood]
+            if not missing and tree.get("children"):
+                return
+            time.sleep(0.1)
+        raise SessionError(
+            f"expected every actor to run within {START_DEADLINE_S:g} s, still waiting for {', '.join(missing)}; "
+            f"their logs are in {self.settings.store / 'logs'}"
+        )
+
+    def tree(self) -> dict[str, Any]:
+        """The supervisors' view of all actors."""
+        import ray
+
+        status: dict[str, Any] = ray.get(self.root.status.remote(), timeout=30)
+        return status
+
+    def overview(self) -> dict[str, Any]:
+        """The whole system in one object; empty while the root does not answer."""
+        import ray
+
+        try:
+            return overview(self.tree(), self.settings)
+        except (ray.exceptions.RayError, TimeoutError) as error:
+            log.warning("the root does not answer: %s", error)
+            return {}
+
+    def write_note(self) -> None:
+        """Leave word of this session for other processes (``Runtime.connect``)."""
+        import ray
+
+        note = {
+            "pid": os.getpid(),
+            "namespace": self.settings.ray.namespace,
+            "address": ray.get_runtime_context().gcs_address,
+            "dashboard": self.dashboard,
+            "started_ns": self.started_ns,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+        (self.settings.store / "session.json").write_text(json.dumps(note))
+
+    def stop(self, reason: str) -> None:
+        """Stop orderly: no new orders, working ones cancelled, state saved, everything closed."""
+        import ray
+
+        stop_root(self.root, reason, self.settings.supervision.stop_timeout_s * 5)
+        (self.settings.store / "session.json").unlink(missing_ok=True)
+        if self._owns_ray:
+            ray.shutdown()
+        self._lock.free()
+
+
+def _forget_sockets(settings: Settings) -> None:
+    """Remove the sockets of an earlier session unless its actors still live."""
+    import ray
+
+    names = ray.util.list_named_actors(all_namespaces=True)
+    if not any(entry["namespace"] == settings.ray.namespace for entry in names):
+        shutil.rmtree(links_folder(str(settings.store)), ignore_errors=True)
+
+
+def _dashboard() -> str:
+    from ray._private.worker import get_dashboard_url
+
+    url = get_dashboard_url()
+    return f"http://{url}" if url else ""
+
+
+def _leaves(tree: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every child of the tree, the supervisors among them."""
+    found = []
+    for child in tree.get("children", []):
+        found.append(child)
+        found.extend(_leaves(child.get("detail") or {}))
+    return found
+
+
+def _reason(child: dict[str, Any]) -> str:
+    advice = ""
+    if child["kind"] == "bus":
+        advice = " (look with `bigwheel journal verify`, put a backup in its place with `bigwheel journal restore`)"
+    return f"{child['name']}: {child.get('last_exit') or 'no reason given'}{advice}"
+
+
+def _stands(child: dict[str, Any]) -> bool:
+    detail = child.get("detail") or {}
+    return bool(child["state"] == "running" and detail.get("state") == "running")
+
+
+def _lost(child: dict[str, Any], stood: bool) -> bool:
+    """Whether there is no session without it: a strategy that began and then failed is a matter of its own."""
+    if stood and child["kind"] == "strategy":
+        return False
+    return bool(child["state"] == "failed" or child.get("setup_failed"))
