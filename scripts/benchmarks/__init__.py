@@ -1,0 +1,1 @@
+"""Benchmarks: each module's ``run()`` gives rows of a figure with its baseline, measured side by side."""

@@ -1,0 +1,32 @@
+"""What all tests share: one Ray for the session, and the repository on every worker's path."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = str(Path(__file__).resolve().parent.parent)
+NAMESPACE = "bigwheel-tests"
+
+if ROOT not in sys.path:
+    sys.path.insert(0, ROOT)
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[str]:
+    """A running Ray of two cores; yields the namespace. Takes some seconds, so it is shared."""
+    import ray
+
+    if ray.is_initialized():
+        yield str(ray.get_runtime_context().namespace)
+        return
+    # Read by the workers' parent when it starts: nice 0, and our modules on the path.
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so
+    os.environ["PYTHONPATH"] = os.pathsep.join(part for part in (ROOT, os.environ.get("PYTHONPATH", "")) if part)
+    ray.init(num_cpus=2, include_dashboard=False, namespace=NAMESPACE, log_to_driver=False)
+    yield NAMESPACE
+    ray.shutdown()

@@ -1,0 +1,115 @@
+"""A session whose actors are killed one after the other loses nothing and sends nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.integration.stage import EVERY, SYMBOLS, Evidence, Json, Stage, brain_positions, on_stage, settings
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+VICTIMS = (
+    "strategy/churn/bybit:ETHUSDT",
+    "risk",
+    "learner",
+    "exchange/bybit",
+    "bus",
+    "strategies",
+    "exchanges",
+    "gateway",
+    "venue/bybit",
+    "root",
+)
+TOGETHER = (
+    ("risk", "bus"),
+    ("bus", "exchange/bybit"),
+    ("strategies", "strategy/churn/bybit:BTCUSDT"),
+    ("venue/bybit", "exchange/bybit", "learner"),
+)
+
+
+class Aftermath(NamedTuple):
+    """What is left of the session once it has been stopped."""
+
+    evidence: Evidence
+    overview: Json
+    took_s: dict[str, float]
+    recovery_ms: dict[str, float]
+    left_over: dict[int, str]
+
+
+def _live_through_it(stage: Stage) -> dict[str, float]:
+    """Kill each in turn, then some at one blow; the session must stand and trade again before the next."""
+    stage.await_spares()
+    stage.trades_on()
+    took: dict[str, float] = {}
+    for names in (*((name,) for name in VICTIMS), *TOGETHER):
+        took[" + ".join(names)] = stage.kill(*names)
+        stage.trades_on()
+    return took
+
+
+@pytest.fixture(scope="module")
+def aftermath(ray_session: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
+    store: Path = tmp_path_factory.mktemp("survives")
+    spares = {"spares": {"core": 1, "exchange": 1, "strategy": 1}}
+    with on_stage(settings(store, "survives", supervision=spares)) as stage:
+        took = _live_through_it(stage)
+        stage.act("halt")
+        stage.trading("HALTED")
+        stage.settle()
+        venue, overview = stage.venue(), stage.overview()
+    print("\nrecovery ms:", {name: round(value) for name, value in stage.recoveries.items()})
+    print("back in s:", {name: round(value, 1) for name, value in took.items()})
+    yield Aftermath(Evidence(store, venue), overview, took, stage.recoveries, stage.left_over())
+
+
+def test_the_journal_is_sound_and_every_signal_in_it_has_ended_once(aftermath: Aftermath) -> None:
+    assert aftermath.evidence.problems() == []
+
+
+def test_no_signal_that_a_strategy_made_is_missing_from_the_journal(aftermath: Aftermath) -> None:
+    assert aftermath.evidence.missing_signals() == []
+
+
+def test_no_strategy_saw_a_trade_twice_or_forgot_one_it_had_seen(aftermath: Aftermath) -> None:
+    for symbol in SYMBOLS:
+        numbers = aftermath.evidence.trade_numbers(symbol)
+        assert numbers == [EVERY * (place + 1) for place in range(len(numbers))]
+
+
+def test_every_order_at_the_venue_is_there_once_and_was_approved_before_it_left(aftermath: Aftermath) -> None:
+    assert len(aftermath.evidence.venue["orders"]) > len(VICTIMS)
+    assert aftermath.evidence.unapproved_orders() == []
+
+
+def test_every_execution_of_the_venue_is_in_the_journal_once(aftermath: Aftermath) -> None:
+    theirs, ours = aftermath.evidence.executions()
+    assert theirs == ours
+
+
+def test_journal_venue_connection_and_risk_hold_the_same_positions(aftermath: Aftermath) -> None:
+    evidence = aftermath.evidence
+    truth = evidence.venue_positions()
+    assert evidence.journal_positions() == truth
+    assert brain_positions(aftermath.overview) == truth
+    assert evidence.risk_positions() == truth
+    assert evidence.openings() == sorted(SYMBOLS)
+
+
+def test_the_fills_in_the_journal_explain_the_venues_cash(aftermath: Aftermath) -> None:
+    evidence = aftermath.evidence
+    assert evidence.journal_cash() == evidence.venue_cash() == round(Decimal(aftermath.overview["cash"]), 8)
+
+
+def test_every_restart_is_journaled(aftermath: Aftermath) -> None:
+    assert set(VICTIMS) <= aftermath.evidence.restarts()
+
+
+def test_no_process_is_left_behind(aftermath: Aftermath) -> None:
+    assert aftermath.left_over == {}

@@ -1,0 +1,280 @@
+"""The history checker of the trading simulation: reads the committed journal and the venue's books.
+
+What must hold at every moment is checked after every event; what can only hold once nothing
+moves any more is checked at the end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from actors.bus.brain import BusBrain
+from actors.bus.lifecycle import STATE_OF, TABLE
+from actors.messages.learning import Lesson
+from actors.messages.orders import Filled, Repaired
+from actors.messages.signals import Approved, ApprovedOrder, Evaluating, Generated, Learned, SignalEvent
+from actors.risk.settings import RiskSettings
+from actors.strategy.brain import StrategyBrain
+from exchanges.model.order import Side
+from runtime import codec
+from runtime.journal.record import Record
+from runtime.lifecycle import Started
+from runtime.message import Message
+from runtime.simulation.world import World
+from strategies.signal import SignalState
+from tests.simulation.venue import SYMBOLS, SimulatedVenue, is_panic
+
+ENDED = frozenset({SignalState.EXECUTED, SignalState.BLOCKED, SignalState.EXPIRED, SignalState.LEARNED})
+_ZERO = Decimal(0)
+_TOLERANCE = Decimal("1.02")
+"""Marks move between the judgement and the record of it."""
+
+
+class Audit:
+    """Checks one run; ``world.fail`` ends it."""
+
+    def __init__(self, world: World, venue: SimulatedVenue, limits: RiskSettings) -> None:
+        self.world, self.venue, self.limits = world, venue, limits
+        self.read = 0
+        self.epoch = 0
+        self.states: dict[str, SignalState] = {}
+        self.approved: dict[str, ApprovedOrder] = {}
+        self.filled: Counter[str] = Counter()
+        self.executions: set[str] = set()
+        self.lessons: Counter[str] = Counter()
+        self.positions: dict[str, Decimal] = dict.fromkeys(SYMBOLS, _ZERO)
+        self.kinds: Counter[str] = Counter()
+        self.quantities: dict[str, Decimal] = {}
+        self.shares: dict[tuple[str, str], Decimal] = {}
+        self.approvals: set[str] = set()
+        self.placed = 0
+        world.hooks.append(self.look)
+
+    # -- after every event -----------------------------------------------------------
+
+    def look(self) -> None:
+        """Take in what was committed since the last look, then look at the venue."""
+        while self.read < self.world.durable:
+            record = self.world.shelf.records[self.read]
+            self.read += 1
+            self._record(record, codec.decode(record.body))
+        if self.venue.ordered > self.placed:
+            self.placed = self.venue.ordered
+            self._orders()
+
+    def _record(self, record: Record, event: Message) -> None:
+        if record.seq != self.read:
+            self.world.fail(f"record {record.seq} is the journal's {self.read}th")
+        if record.epoch < self.epoch:
+            self.world.fail(f"record {record.seq} is of epoch {record.epoch}, one of epoch {self.epoch} came before")
+        self.epoch = record.epoch
+        self.kinds[type(event).__name__] += 1
+        if isinstance(event, SignalEvent) and type(event) in STATE_OF:
+            self._step(record, event)
+        if isinstance(event, Approved):
+            self._approval(event)
+        elif isinstance(event, Filled):
+            self._fill(event)
+        elif isinstance(event, Repaired) and not _same(event.before, event.after):
+            self.world.fail(f"the books had to be repaired though nobody else trades: {event}")
+        elif isinstance(event, Learned | Lesson):
+            self.lessons[f"{type(event).__name__} {event.signal_id}"] += 1
+            if self.lessons[f"{type(event).__name__} {event.signal_id}"] > 1:
+                self.world.fail(f"signal {event.signal_id} was learned from twice")
+
+    def _step(self, record: Record, event: SignalEvent) -> None:
+        before, after = self.states.get(event.signal_id), STATE_OF[type(event)]
+        if before is None:
+            if not isinstance(event, Generated):
+                self.world.fail(f"record {record.seq} takes unknown signal {event.signal_id} to {after}")
+        elif isinstance(event, Evaluating) and event.attempt > 1 and before is SignalState.EVALUATING:
+            return
+        elif isinstance(event, Generated) or not TABLE.allows(before, after):
+            self.world.fail(f"record {record.seq} takes signal {event.signal_id} from {before} to {after}")
+        self.states[event.signal_id] = after
+        if after in ENDED:
+            self.approved.pop(event.signal_id, None)
+
+    def _approval(self, event: Approved) -> None:
+        order = event.order
+        self.approved[event.signal_id] = order
+        self.approvals.add(order.client_id)
+        if order.reduce_only:
+            return
+        total = sum((self._exposure(symbol) for symbol in SYMBOLS), _ZERO)
+        if self._exposure(order.symbol) > self.limits.symbol_notional * _TOLERANCE:
+            self.world.fail(f"{order} makes {self._exposure(order.symbol)} of {order.symbol} possible")
+        if total > self.limits.total_notional * _TOLERANCE:
+            self.world.fail(f"{order} makes {total} possible in all")
+
+    def _exposure(self, symbol: str) -> Decimal:
+        """Worst case of one symbol: what is held and what is approved and may still fill."""
+        low = high = self.positions[symbol]
+        for signal_id, order in self.approved.items():
+            if order.symbol != symbol or order.reduce_only:
+                continue
+            left = max(order.quantity - self.quantities.get(signal_id, _ZERO), _ZERO)
+            if order.side is Side.BUY:
+                high += left
+            else:
+                low -= left
+        return max(abs(low), abs(high)) * Decimal(str(self.venue.prices[symbol]))
+
+    def _fill(self, event: Filled) -> None:
+        fill = event.fill
+        if fill.execution_id in self.executions:
+            self.world.fail(f"execution {fill.execution_id} is in the journal twice")
+        self.executions.add(fill.execution_id)
+        signed = fill.quantity * fill.side.sign
+        self.positions[fill.symbol] += signed
+        self.shares[event.strategy, fill.symbol] = self.shares.get((event.strategy, fill.symbol), _ZERO) + signed
+        if not event.strategy and not event.position.quantity:
+            # A panic has closed what all of them held.
+            self.shares = {key: _ZERO if key[1] == fill.symbol else held for key, held in self.shares.items()}
+        self.quantities[event.signal_id] = self.quantities.get(event.signal_id, _ZERO) + fill.quantity
+
+    def _orders(self) -> None:
+        """Every order the venue took has a committed approval, and is its signal's only one."""
+        legs: Counter[str] = Counter()
+        for client_id, times in self.venue.accepted.items():
+            if times > 1:
+                self.world.fail(f"the venue took {client_id} {times} times")
+            if is_panic(client_id):
+                continue
+            _, signal_id, leg, _ = client_id.split("-")
+            legs[f"{signal_id}-{leg}"] += 1
+            if legs[f"{signal_id}-{leg}"] > 1:
+                self.world.fail(f"leg {leg} of signal {signal_id} became two orders")
+            if client_id not in self.approvals:
+                self.world.fail(f"the venue took {client_id}, of which no approval is committed")
+
+    # -- at the end ------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Nothing moves any more: nothing is lost, and all books are equal."""
+        self.look()
+        for cell, host in self.world.hosts_by_cell.items():
+            seat = self.world.processes[host].engine.seats[cell]
+            if seat.cell.state != "running" or seat.cell.restarts:
+                self.world.fail(f"{cell} failed: {seat.cell.last_error}")
+        self._open_signals()
+        self._books()
+        self._strategies()
+        self._refold()
+
+    def _open_signals(self) -> None:
+        working = {record.client_id for record in self.venue.engine.working("main")}
+        for signal_id, state in self.states.items():
+            if state is SignalState.LEARNED:
+                continue
+            if state in ENDED:
+                self.world.fail(f"signal {signal_id} is {state}, and nothing was learned from it")
+            order = self.approved.get(signal_id)
+            if order is None or order.client_id not in working:
+                self.world.fail(f"signal {signal_id} is {state} for ever")
+
+    def _books(self) -> None:
+        reported = {fill.execution_id for fill in self.venue.fills}
+        if self.executions != reported:
+            lost, made_up = sorted(reported - self.executions), sorted(self.executions - reported)
+            self.world.fail(f"executions the journal lacks: {lost[:5]}; that it made up: {made_up[:5]}")
+        exchange, risk = self.state("exchange/bybit"), self.state("risk")
+        for symbol in SYMBOLS:
+            truth = self.venue.position(symbol)
+            held = exchange.positions.get(symbol)
+            books = {
+                "the journal": self.positions[symbol],
+                "the exchange connection": held.quantity if held is not None else _ZERO,
+                "the risk supervisor": risk.book.position(symbol).quantity,
+            }
+            for name, quantity in books.items():
+                if quantity != truth:
+                    self.world.fail(f"{name} holds {quantity} of {symbol}, the venue {truth}")
+
+    def _strategies(self) -> None:
+        """Each strategy holds what its own fills add up to, and waits for no word on a signal."""
+        for cell in self.world.hosts_by_cell:
+            brain = self.brain(cell)
+            if isinstance(brain, StrategyBrain):
+                held = self.shares.get((brain.label, brain.symbol), _ZERO)
+                if brain.desk.position.quantity != held:
+                    self.world.fail(f"{cell} believes in {brain.desk.position.quantity}, its fills make {held}")
+            waiting = list(getattr(brain, "pending", None) or getattr(brain, "open", None) or ())
+            if waiting:
+                self.world.fail(f"{cell} never heard of its signals {waiting[:5]}")
+
+    def state(self, cell: str) -> Any:
+        """The state inside the present brain of ``cell``."""
+        brain = self.brain(cell)
+        return brain.state if hasattr(brain, "state") else brain._state
+
+    def brain(self, cell: str) -> Any:
+        watched: Any = self.world.processes[self.world.hosts_by_cell[cell]].engine.seats[cell].cell.behavior
+        return watched.inner
+
+    def _refold(self) -> None:
+        """The journal read from its beginning gives the ledger the bus has."""
+        brain, ctx = BusBrain(self.brain("bus")._settings), _Folding()
+        brain.receive(Started(self.epoch + 1, False), ctx)
+        for record in self.world.shelf.records:
+            brain.receive(record.entry(), ctx)
+        folded, live = _comparable(brain._state.ledger), _comparable(self.state("bus").ledger)
+        for name, value in live.items():
+            if folded[name] != value:
+                self.world.fail(f"the bus has {name} {_difference(value, folded[name])}")
+
+
+def _same(before: str, after: str) -> bool:
+    """Whether a repair changed nothing; what it tells of need not be a number."""
+    try:
+        return Decimal(before) == Decimal(after)
+    except InvalidOperation:
+        return before == after
+
+
+def _comparable(ledger: Any) -> dict[str, Any]:
+    """The ledger without its counters of things that leave no record."""
+    fields = msgspec.to_builtins(ledger)
+    fields.pop("counters")
+    for live in fields["live"].values():
+        for name in ("fence", "attempts", "asked_ns"):
+            live.pop(name)
+    return dict(fields)
+
+
+def _difference(live: Any, folded: Any) -> str:
+    if isinstance(live, dict) and isinstance(folded, dict):
+        for key in (*live, *folded):
+            if live.get(key) != folded.get(key):
+                return f"{key}: {live.get(key)}, the journal {folded.get(key)}"
+    return f"{live}, the journal {folded}"
+
+
+class _Folding:
+    """A context for a replay: nothing a brain asks for in it is carried out."""
+
+    name = sender = "bus"
+    epoch = 1
+    now = 0
+
+    def send(self, *arguments: Any, **options: Any) -> None:
+        raise AssertionError(f"sent during a replay: {arguments}")
+
+    def record(self, *arguments: Any, **options: Any) -> int:
+        raise AssertionError(f"recorded during a replay: {arguments}")
+
+    def timer(self, key: str, delay_ns: int, message: Message) -> None:
+        """Never due."""
+
+    def cancel(self, key: str) -> None:
+        """None is armed."""
+
+    def count(self, name: str, amount: int = 1) -> None:
+        """Counted by the live brain."""
+
+    def observe(self, name: str, nanoseconds: int) -> None:
+        """Measured by the live brain."""

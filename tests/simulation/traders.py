@@ -1,0 +1,181 @@
+"""Who emits signals in the trading simulation, besides the built-in strategies."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import msgspec
+
+from actors.messages.control import Control
+from actors.messages.signals import Emit, Generated
+from actors.names import BUS
+from exchanges.model.market import Trade
+from exchanges.model.order import Fill, Side
+from exchanges.model.position import Position
+from runtime import codec
+from runtime.behavior import Context
+from runtime.lanes import Lane
+from runtime.lifecycle import CaughtUp, DeadLetter, Entry, PeerUp, Started
+from runtime.message import Message
+from runtime.simulation.faults import MILLISECOND, SECOND
+from strategies.signal import Cause, Signal, signal_id
+from strategies.strategy import Strategy
+from tests.simulation.venue import BTC, ETH
+
+ROGUE = "strategy/rogue/bybit:BTCUSDT"
+OPERATOR = "operator"
+
+
+class Gambler(Strategy):
+    """Buys, sells and exits by the hash of what it sees: any side, any size, any limit."""
+
+    def on_trade(self, trade: Trade) -> None:
+        rng = _rng(self.symbol, trade.tick_id)
+        roll = rng.random()
+        if roll < 0.25:
+            price = Decimal(str(trade.price)) * Decimal(str(rng.choice((0.9, 0.999, 1, 1.001, 1.1))))
+            self.signal(
+                rng.choice(("buy", "sell")),
+                rng.random(),
+                quantity=rng.choice((None, None, "0.01", "0.02", "0.03", "0.0005", "7", "0.123456789", "1e9")),
+                limit_price=rng.choice((None, None, None, price)),
+                ttl=rng.choice((None, 0.05, 1.0, 20.0)),
+                reduce_only=rng.random() < 0.1,
+            )
+        elif roll < 0.3:
+            self.exit("enough")
+
+    def on_fill(self, fill: Fill, position: Position) -> None:
+        if abs(position.quantity) > 1:
+            self.exit("too much")
+
+
+class RogueTick(Message, array_like=True):
+    """The rogue's timer."""
+
+    lane: ClassVar[Lane] = Lane.DATA
+
+
+class RogueBrain:
+    """Emits signals no strategy could make: wrong symbols, no size, no number, twice, from the past.
+
+    It keeps to one rule: the same id is always the same signal, and what has not been journaled
+    is emitted again when the bus comes back.
+    """
+
+    def __init__(self, period_ns: int) -> None:
+        self.period_ns = period_ns
+        self.number = 0
+        self.open: dict[int, Signal] = {}
+        self.stopped = self.ready = False
+
+    def receive(self, message: Message, ctx: Context) -> None:
+        if isinstance(message, Started):
+            ctx.timer("tick", self.period_ns, RogueTick())
+        elif isinstance(message, RogueTick):
+            ctx.timer("tick", self.period_ns, RogueTick())
+            if self.ready and not self.stopped:
+                self._emit(ctx)
+        elif isinstance(message, CaughtUp):
+            self.ready = True
+            self._again(ctx)
+        elif isinstance(message, PeerUp):
+            self._again(ctx)
+        elif isinstance(message, Entry):
+            self._entry(message.event)
+
+    def _entry(self, event: Message) -> None:
+        """A signal was journaled, or refused for good."""
+        if isinstance(event, DeadLetter) and event.kind == "Emit" and event.body:
+            event = codec.decode(event.body)
+        if isinstance(event, Generated | Emit) and event.signal.strategy == "rogue":
+            number = int(event.signal.reason)
+            self.open.pop(number, None)
+            self.number = max(self.number, number + 1)
+
+    def _emit(self, ctx: Context) -> None:
+        number, self.number = self.number, self.number + 1
+        self.open[number] = self._signal(number, ctx.epoch, ctx.now)
+        ctx.send(BUS, Emit(self.open[number]))
+        if number % 7 == 0:
+            ctx.send(BUS, Emit(self.open[number]))
+
+    def _again(self, ctx: Context) -> None:
+        for signal in self.open.values():
+            ctx.send(BUS, Emit(signal))
+
+    def _signal(self, number: int, epoch: int, now: int) -> Signal:
+        rng = _rng("rogue", str(number), str(epoch))
+        symbol = rng.choice((BTC, BTC, ETH, "bybit:NONE", "nowhere:BTC", ""))
+        cause = f"{symbol}@{epoch}.{number}"
+        price = rng.choice((50_000.0, 2_500.0, 0.0, -1.0))
+        quantity: Any = rng.choice((None, "0", "-1", "0.01", "1E+9", "0.0000001", "Infinity"))
+        return Signal(
+            id=signal_id("rogue", symbol, cause, 0),
+            strategy="rogue",
+            symbol=symbol,
+            side=rng.choice((Side.BUY, Side.SELL)),
+            conviction=rng.choice((0.5, 1.0, 1.5, -0.5, 0.0)),
+            created_ns=now - rng.choice((0, 0, 0, SECOND, 60 * SECOND)),
+            ttl_ns=rng.choice((10 * SECOND, SECOND, 1, 0, -5)),
+            cause=Cause(cause, "Trade", now, now, price),
+            reason=str(number),
+            quantity=None if quantity is None else Decimal(quantity),
+            limit_price=rng.choice((None, None, Decimal(1), Decimal(-1), Decimal(100_000))),
+            reduce_only=rng.random() < 0.2,
+        )
+
+    def snapshot(self) -> bytes:
+        return msgspec.msgpack.encode((self.number, list(self.open.values())))
+
+    def restore(self, data: bytes) -> None:
+        self.number, signals = msgspec.msgpack.decode(data, type=tuple[int, list[Signal]])
+        self.open = {int(signal.reason): signal for signal in signals}
+
+    def status(self) -> dict[str, object]:
+        return {}
+
+
+class OperatorTick(Message, array_like=True):
+    """The operator's timer."""
+
+    lane: ClassVar[Lane] = Lane.DATA
+
+
+class OperatorBrain:
+    """A nervous person at the controls: halts, reduces, panics, and lets it go on soon after."""
+
+    def __init__(self, period_ns: int, actions: tuple[str, ...], targets: tuple[str, ...]) -> None:
+        self.period_ns, self.actions, self.targets = period_ns, actions, targets
+        self.number = 0
+        self.stopped = False
+
+    def receive(self, message: Message, ctx: Context) -> None:
+        if isinstance(message, Started):
+            ctx.timer("tick", self.period_ns, OperatorTick())
+        elif isinstance(message, OperatorTick) and not (self.stopped and self.number % 2 == 0):
+            self.number += 1
+            rng = _rng("operator", str(ctx.epoch), str(self.number))
+            action = rng.choice(self.actions) if self.number % 2 else "resume"
+            for target in self.targets:
+                ctx.send(target, Control(f"{action}-{ctx.epoch}-{self.number}", action, "operator"))
+            ctx.timer("tick", self.period_ns if self.number % 2 == 0 else SECOND // 2, OperatorTick())
+
+    def snapshot(self) -> bytes:
+        return msgspec.msgpack.encode(self.number)
+
+    def restore(self, data: bytes) -> None:
+        self.number = msgspec.msgpack.decode(data, type=int)
+
+    def status(self) -> dict[str, object]:
+        return {}
+
+
+def _rng(*parts: str) -> random.Random:
+    return random.Random(hashlib.blake2b("|".join(parts).encode(), digest_size=8).digest())
+
+
+PERIODS_NS = (40 * MILLISECOND, 150 * MILLISECOND, 600 * MILLISECOND)

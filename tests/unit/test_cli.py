@@ -1,0 +1,494 @@
+"""The command line over a journal on disk: what it prints, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from actors.bus.turn import keys_of
+from actors.messages.learning import FeedbackIssued, Lesson
+from actors.messages.signals import (
+    Approved,
+    Blocked,
+    Evaluating,
+    Executed,
+    Executing,
+    Expired,
+    Generated,
+    Learned,
+    Step,
+)
+from exchanges.model.order import OrderStatus
+from runtime.journal.store import LmdbJournal
+from runtime.message import Message
+from strategies.signal import Signal, client_order_id
+from tests.unit.brain_context import SECOND, START_NS
+from tests.unit.brain_samples import BTC, ETH, make_approved, make_filled, make_signal, order_changed
+from tests.unit.front_door import bigwheel, refused
+
+STEPS = (
+    Step("gates", False, "EXPOSURE_LIMIT_SYMBOL", {"exposure": "1200", "limit": "1000"}),
+    Step("sizing", True, "", {"quantity": "1"}),
+)
+
+DONE = make_signal(0, reason="fast above slow", features={"fast": 101.5, "slow": 99.25})
+DENIED = make_signal(1, symbol=ETH, strategy="reversion")
+LATE = make_signal(2, symbol=BTC, strategy="reversion")
+OPEN = make_signal(3, symbol=ETH)
+
+
+class Scribe:
+    """Writes a journal as the bus does: each record caused by its signal's last."""
+
+    def __init__(self, store: Path) -> None:
+        self.journal = LmdbJournal(store / "journal", epoch=1)
+        self.ts = START_NS
+        self.last: dict[str, int] = {}
+
+    def write(self, event: Message, source: str = "bus", signal: str = "") -> None:
+        keys = keys_of(event)
+        about = signal or keys.get("signal", "")
+        self.ts += SECOND
+        seq = self.journal.append(
+            event,
+            ts=self.ts,
+            source=source,
+            epoch=1,
+            keys=keys,
+            correlation=about,
+            causation=self.last.get(about, 0),
+        )
+        self.last[about] = seq
+
+    def begin(self, signal: Signal) -> tuple[str, str, str]:
+        about = (signal.id, signal.strategy, signal.symbol)
+        self.write(Generated(*about, signal), f"strategy/{signal.strategy}/{signal.symbol}")
+        return about
+
+    def close(self) -> None:
+        self.journal.commit()
+        self.journal.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store whose journal holds one signal of each fate."""
+    scribe = Scribe(tmp_path)
+    done = scribe.begin(DONE)
+    order = client_order_id(DONE.id)
+    scribe.write(Evaluating(*done))
+    scribe.write(Approved(*done, make_approved(DONE), STEPS[1:]), "risk")
+    scribe.write(Executing(*done, order), "exchange/bybit")
+    scribe.write(order_changed(DONE, OrderStatus.OPEN), "exchange/bybit")
+    scribe.write(make_filled(DONE, "e1", "1", "100", fee="0.055"), "exchange/bybit")
+    scribe.write(Executed(*done, order, Decimal(1), Decimal(100)), "exchange/bybit")
+    lesson = (*done, "EXECUTED", 100.0, 101.0, 0.0099, 10 * SECOND, False)
+    scribe.write(Lesson(*lesson), "learner")
+    scribe.write(Learned(*done, 1, 0.0099), "learner")
+    scribe.write(FeedbackIssued("trend", BTC, 2, 1.1, 0.09, 3, 1, 0.004), "learner")
+    denied = scribe.begin(DENIED)
+    scribe.write(Evaluating(*denied))
+    detail = "EXPOSURE_LIMIT_SYMBOL: exposure=1200 limit=1000"
+    scribe.write(Blocked(*denied, "exposure", "EXPOSURE_LIMIT_SYMBOL", detail, STEPS[:1]), "risk")
+    late = scribe.begin(LATE)
+    scribe.write(Expired(*late, "no verdict within its time-to-live", 30 * SECOND))
+    scribe.begin(OPEN)
+    scribe.close()
+    return tmp_path
+
+
+def ids(*arguments: str | Path) -> list[str]:
+    answer = bigwheel("signals", "--json", *arguments)
+    assert answer.status == 0, answer
+    return [row["id"] for row in json.loads(answer.out)]
+
+
+# -- signals ---------------------------------------------------------------------------
+
+
+def test_signals_come_the_one_that_changed_last_first(store: Path) -> None:
+    assert ids("--store", store) == [OPEN.id, LATE.id, DENIED.id, DONE.id]
+
+
+@pytest.mark.parametrize(
+    ("narrowing", "wanted"),
+    [
+        (["--state", "BLOCKED"], [DENIED]),
+        (["--state", "blocked"], [DENIED]),
+        (["--state", "EXPIRED"], [LATE]),
+        (["--state", "LEARNED"], [DONE]),
+        (["--state", "GENERATED"], [OPEN]),
+        (["--state", "EXECUTED"], [DONE]),
+        (["--symbol", ETH], [OPEN, DENIED]),
+        (["--strategy", "reversion"], [LATE, DENIED]),
+        (["--strategy", "reversion", "--symbol", BTC], [LATE]),
+        (["--strategy", "nobody"], []),
+        (["--limit", "1"], [OPEN]),
+        (["--since", "2001-01-01"], [OPEN, LATE, DENIED, DONE]),
+        (["--since", "5m"], []),
+    ],
+)
+def test_signals_can_be_narrowed(store: Path, narrowing: list[str], wanted: list[Signal]) -> None:
+    assert ids("--store", store, *narrowing) == [signal.id for signal in wanted]
+
+
+def test_since_leaves_out_what_did_not_change_after_it(store: Path) -> None:
+    last_two = START_NS // SECOND + 14
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(last_two))
+    assert ids("--store", store, "--since", moment) == [OPEN.id, LATE.id]
+
+
+def test_a_row_says_why_it_ended(store: Path) -> None:
+    rows = {row["id"]: row for row in json.loads(bigwheel("signals", "--json", "--store", store).out)}
+    assert rows[DENIED.id]["detail"] == "EXPOSURE_LIMIT_SYMBOL: exposure=1200 limit=1000"
+    assert rows[LATE.id]["detail"] == "no verdict within its time-to-live"
+    assert rows[DONE.id]["detail"] == "outcome +0.00990"
+    assert rows[DONE.id]["features"] == {"fast": 101.5, "slow": 99.25}
+
+
+def test_the_table_of_signals_shows_id_state_and_detail(store: Path) -> None:
+    out = bigwheel("signals", "--store", store).out
+    for text in (DENIED.id, "BLOCKED", "reversion", ETH, "0.800"):
+        assert text in out
+
+
+def test_what_looks_like_markup_is_shown_as_it_is(tmp_path: Path) -> None:
+    scribe = Scribe(tmp_path)
+    scribe.write(Blocked(*scribe.begin(OPEN), "venue", "X", "[/red] said the [bold]venue"))
+    scribe.close()
+    assert "[/red] said the [bold]venue" in bigwheel("signals", "--store", tmp_path).out
+
+
+def test_an_empty_journal_has_no_signals(tmp_path: Path) -> None:
+    Scribe(tmp_path).close()
+    assert ids("--store", tmp_path) == []
+
+
+# -- why -------------------------------------------------------------------------------
+
+
+def test_why_tells_an_executed_signal_from_market_data_to_lesson(store: Path) -> None:
+    lines = bigwheel("why", DONE.id, "--store", store).out.splitlines()
+    numbered = [line for line in lines if line.startswith("#")]
+    assert [int(line[1:].split()[0]) for line in numbered] == list(range(1, 11))
+    told = "\n".join(lines)
+    for text in (
+        f"GENERATED buy {BTC} by trend, conviction 0.800: fast above slow",
+        f"from Trade {BTC}@1.0 at 100",
+        "fast = 101.5",
+        f"APPROVED as {client_order_id(DONE.id)}: buy 1 {BTC} limit at 100",
+        "passed sizing quantity=1",
+        "filled 1 at 100 as taker, fee 0.055 USDT (execution e1)",
+        "position after it: 1 at 100",
+        "EXECUTED: 1 at 100 on average",
+        "its outcome: +0.009900 from 100 to 101 over 10 s",
+        "LEARNED: outcome +0.009900",
+        "next time size x1.100, conviction from 0.090 (version 2, 3 won, 1 lost)",
+    ):
+        assert text in told
+    assert numbered[1].endswith("because of #1: EVALUATING, put to the risk supervisor (attempt 1)")
+
+
+def test_why_takes_a_client_order_id_too(store: Path) -> None:
+    by_order = bigwheel("why", client_order_id(DONE.id), "--store", store)
+    assert by_order == bigwheel("why", DONE.id, "--store", store)
+
+
+def test_why_tells_what_a_blocked_signal_failed_on(store: Path) -> None:
+    out = bigwheel("why", DENIED.id, "--store", store).out
+    assert "BLOCKED at gate exposure: EXPOSURE_LIMIT_SYMBOL" in out
+    assert "DENIED gates [EXPOSURE_LIMIT_SYMBOL] exposure=1200 limit=1000" in out
+
+
+def test_why_tells_how_old_an_expired_signal_was(store: Path) -> None:
+    assert (
+        "EXPIRED after 30.000 s: no verdict within its time-to-live" in bigwheel("why", LATE.id, "--store", store).out
+    )
+
+
+def test_why_of_an_unknown_id_names_where_ids_are_found(store: Path) -> None:
+    text = refused("why", "nobody", "--store", store)
+    assert "found 'nobody'" in text
+    assert "`bigwheel signals` lists the ids" in text
+
+
+# -- the journal -----------------------------------------------------------------------
+
+
+def test_a_sound_journal_verifies(store: Path) -> None:
+    answer = bigwheel("journal", "verify", "--store", store)
+    assert answer.status == 0
+    assert answer.out.startswith("16 records (#1 to #16), ")
+    assert answer.out.rstrip().endswith("clean")
+    assert json.loads(bigwheel("journal", "verify", "--json", "--store", store).out)["records"] == 16
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage", "empty"])
+def test_a_damaged_journal_is_told_and_its_exit_status_is_1(store: Path, damage: str) -> None:
+    spoil(store / "journal" / "data.mdb", damage)
+    answer = bigwheel("journal", "verify", "--store", store)
+    assert answer.status == 1
+    assert "DAMAGED" in answer.out
+    assert "expected" in answer.out
+    assert "Traceback" not in answer.out + answer.err
+
+
+@pytest.mark.parametrize(
+    "command", [["signals"], ["why", "x"], ["journal", "export", "OUT"], ["journal", "backup", "OUT"]]
+)
+def test_a_damaged_journal_is_refused_by_whoever_reads_it(store: Path, command: list[str]) -> None:
+    spoil(store / "journal" / "data.mdb", "garbage")
+    given = [str(store / "out.jsonl") if part == "OUT" else part for part in command]
+    assert "expected an LMDB store" in refused(*given, "--store", store)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "garbage"])
+def test_a_session_does_not_start_on_a_damaged_journal(store: Path, damage: str) -> None:
+    spoil(store / "journal" / "data.mdb", damage)
+    text = refused("run", "--quiet", "--config", "test", "--store", store)
+    assert "bigwheel journal restore BACKUP --overwrite" in text
+
+
+def test_a_backup_is_verified_and_can_be_put_back(store: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "backup"
+    answer = bigwheel("journal", "backup", copy, "--store", store)
+    assert (answer.status, answer.out) == (0, f"{copy}: 16 records, verified\n")
+    spoil(store / "journal" / "data.mdb", "garbage")
+    assert "say replace" in refused("journal", "restore", copy, "--store", store)
+    assert bigwheel("journal", "restore", copy, "--overwrite", "--store", store).status == 0
+    assert len(ids("--store", store)) == 4
+    assert (store / "journal.replaced-1").exists()
+
+
+def test_a_backup_does_not_overwrite(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    assert "name another folder" in refused("journal", "backup", tmp_path / "there", "--store", store)
+
+
+def test_what_is_no_backup_is_not_restored(store: Path, tmp_path: Path) -> None:
+    assert "expected a sound backup" in refused("journal", "restore", tmp_path / "no", "--overwrite", "--store", store)
+    assert len(ids("--store", store)) == 4
+
+
+def test_an_export_holds_every_record_decoded(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "all.jsonl"
+    assert bigwheel("journal", "export", file, "--store", store).out == f"{file}: 16 records\n"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row["seq"] for row in rows] == list(range(1, 17))
+    assert rows[0]["event"]["signal"]["reason"] == "fast above slow"
+    table = tmp_path / "all.parquet"
+    assert bigwheel("journal", "export", table, "--store", store).status == 0
+    assert pq.read_table(table).num_rows == 16
+
+
+def test_an_export_since_a_time_leaves_out_what_came_before(store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "part.jsonl"
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(START_NS // SECOND + 14))
+    assert bigwheel("journal", "export", file, "--since", moment, "--store", store).out.endswith(": 3 records\n")
+    assert bigwheel("journal", "export", file, "--since", "1s", "--store", store).out.endswith(": 0 records\n")
+
+
+@pytest.mark.parametrize("name", ["out.csv", "no/such/folder/out.jsonl"])
+def test_an_export_that_can_not_be_written_is_refused(store: Path, tmp_path: Path, name: str) -> None:
+    assert "expected" in refused("journal", "export", tmp_path / name, "--store", store)
+
+
+def spoil(file: Path, damage: str) -> None:
+    data = file.read_bytes()
+    if damage == "truncated":
+        data = data[: len(data) // 3]
+    elif damage == "garbage":
+        data = b"\x7fnot a journal" * (len(data) // 14)
+    else:
+        data = b""
+    file.write_bytes(data)
+
+
+# -- refusals --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [["status"], ["halt"], ["panic"], ["stop"], ["resume"], ["reduce"]])
+def test_without_a_session_a_command_says_how_to_start_one(tmp_path: Path, command: list[str]) -> None:
+    assert "start one with `bigwheel run`" in refused(*command, "--store", tmp_path)
+
+
+def test_a_session_that_is_gone_is_told_from_one_that_never_was(tmp_path: Path) -> None:
+    (tmp_path / "gateway.json").write_text('{"url": "http://127.0.0.1:1"}')
+    assert "if the session has ended" in refused("status", "--store", tmp_path)
+    (tmp_path / "gateway.json").write_text("{torn")
+    assert "start one with `bigwheel run`" in refused("status", "--store", tmp_path)
+
+
+@pytest.mark.parametrize("command", [["signals"], ["why", "x"], ["journal", "verify"], ["journal", "backup", "b"]])
+def test_without_a_journal_a_question_names_the_folder_it_looked_in(tmp_path: Path, command: list[str]) -> None:
+    text = refused(*command, "--store", tmp_path)
+    assert str(tmp_path) in text
+    assert "--store" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--for", "5x"], "expected a duration such as 60s, 5m or 2h, found '5x'"),
+        (["run", "--for", "0"], "expected a duration"),
+        (["run", "--for", "-3s"], "expected a duration"),
+        (["run", "--speed", "0"], "expected --speed as a positive multiple of real time or max, found '0'"),
+        (["run", "--speed", "quick"], "found 'quick'"),
+        (["run", "--speed", "nan"], "found 'nan'"),
+        (["run", "--seed", "-1"], "--seed"),
+        (["run", "--mode", "live"], "expected sim, the only mode this version runs, found 'live'"),
+        (["run", "--mode", "simm"], "did you mean 'sim'?"),
+        (["run", "--symbols", "BTCUSDT"], "expected venue:NATIVE such as bybit:BTCUSDT, found 'BTCUSDT'"),
+        (["run", "--symbols", "kraken:X"], "expected a symbol of one of the venues alpaca, bybit, kalshi"),
+        (["run", "--symbols", "bybit:BTCUSDT,bybit:BTCUSDT"], "expected each symbol once"),
+        (["run", "--symbols", "alpaca:AAPL"], "expected a section 'alpaca' for alpaca:AAPL"),
+        (["run", "--config", "nope"], "give one of the environments (sim, test)"),
+        (["run", "--config", "no/such.yaml"], "expected a settings file, found nothing at"),
+        (["run", "--summary", "/no/such/folder/s.json"], "expected an existing folder for --summary"),
+        (["signals", "--limit", "0"], "--limit"),
+        (["signals", "--limit", "x"], "--limit"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["why"], "Missing argument"),
+        (["run", "--replay"], "--replay"),
+        (["run", "--nonsense"], "No such option"),
+    ],
+)
+def test_an_argument_that_can_not_be_used_is_refused_in_one_line(arguments: list[str], said: str) -> None:
+    assert said in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ("trendd", "expected a strategy, found 'trendd'; did you mean 'trend'?"),
+        ("strategies.trend:Trendy", "did you mean 'Trend'?"),
+        ("no.such.module:Mine", "expected a module 'no.such.module', found none"),
+        ("no_such_file.py:Mine", "expected a file"),
+        ("json:JSONDecoder", "to be a class derived from bigwheel's Strategy"),
+    ],
+)
+def test_a_strategy_that_is_not_there_is_refused_before_anything_starts(
+    tmp_path: Path, strategy: str, said: str
+) -> None:
+    assert said in refused("run", "--quiet", "--config", "test", "--store", tmp_path, "--strategy", strategy)
+
+
+def test_a_strategy_whose_constructor_fails_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("from bigwheel import Strategy\nclass Mine(Strategy):\n    def __init__(self): self.x = 1 / 0\n")
+    text = refused("run", "--quiet", "--config", "test", "--store", tmp_path, "--strategy", f"{file}:Mine")
+    assert "ZeroDivisionError: division by zero; correct its __init__" in text
+
+
+@pytest.mark.parametrize(
+    ("symbol", "said"),
+    [
+        ("bybit:BTCUSTD", "did you mean bybit:BTCUSDT?"),
+        ("bybit:QQQQ", "it lists BTCUSDT, "),
+        ("bybit:NOSUCHUSDT", "expected symbols that the embedded venue lists, found bybit:NOSUCHUSDT"),
+    ],
+)
+def test_a_symbol_the_venue_does_not_list_is_refused(tmp_path: Path, symbol: str, said: str) -> None:
+    assert said in refused("run", "--quiet", "--config", "test", "--store", tmp_path, "--symbols", symbol)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("extends: sim\nrisk:\n  daily_los: 3\n", "risk.daily_los: unknown key; did you mean 'daily_loss'?"),
+        ("extends: sim\nbus:\n  ttl_s: soon\n", "bus.ttl_s: expected a valid number, found 'soon'"),
+        ("extends: sim\nbus: [\n", "expected YAML, found"),
+        ("- a\n- b\n", "expected `key: value` lines, found list"),
+        ("extends: nowhere\n", "expected a settings file"),
+    ],
+)
+def test_a_configuration_that_can_not_be_used_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    assert said in refused("run", "--config", file)
+
+
+def test_the_environment_is_checked_like_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIGWHEEL_RISK__DAILY_LOS", "3")
+    text = refused("status")
+    assert "environment variable BIGWHEEL_RISK__DAILY_LOS" in text
+    assert "did you mean 'daily_loss'?" in text
+
+
+@pytest.mark.parametrize("state", ["FROZEN", "approve"])
+def test_an_unknown_state_names_those_there_are(store: Path, state: str) -> None:
+    assert f"EXPIRED, LEARNED), found '{state}'" in refused("signals", "--state", state, "--store", store)
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-13-01", "", " 5 parsecs"])
+def test_a_since_that_is_no_time_is_refused(store: Path, since: str) -> None:
+    if since:
+        assert "expected a time such as 2026-03-01T12:00" in refused("signals", "--since", since, "--store", store)
+    else:
+        assert len(ids("--since", since, "--store", store)) == 4, "none given: no limit"
+
+
+# -- recordings ------------------------------------------------------------------------
+
+
+def recording(path: Path, **columns: list[object]) -> Path:
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def test_a_recording_that_can_not_be_played_is_refused(tmp_path: Path) -> None:
+    run = ("run", "--quiet", "--config", "test", "--store", tmp_path, "--replay")
+    assert "found nothing there" in refused(*run, tmp_path / "no.parquet")
+    text = tmp_path / "BTCUSDT.parquet"
+    text.write_text("price,size\n1,2\n")
+    assert "write the data as Parquet" in refused(*run, text)
+    lacking = recording(tmp_path / "ETHUSDT.parquet", ts_ns=[1, 2], price=[1.0, 2.0])
+    assert "expected a column 'size' (double), found ['price', 'ts_ns']" in refused(*run, lacking)
+    (tmp_path / "empty").mkdir()
+    assert "expected *.parquet files in the folder" in refused(*run, tmp_path / "empty")
+
+
+def test_a_symbol_that_the_recording_lacks_is_refused(tmp_path: Path) -> None:
+    file = recording(tmp_path / "BTCUSDT.parquet", ts_ns=[1, 2], price=[1.0, 2.0], size=[1.0, 1.0])
+    run = ("run", "--quiet", "--config", "test", "--store", tmp_path, "--replay", file)
+    text = refused(*run, "--symbols", "bybit:ETHUSDT")
+    assert "found no data of ['ETHUSDT']" in text
+    assert "it holds ['BTCUSDT']" in text
+
+
+# -- help ------------------------------------------------------------------------------
+
+COMMANDS = ["run", "status", "signals", "why", "panic", "halt", "reduce", "resume", "stop", "journal"]
+
+
+def test_the_help_lists_every_command_with_a_sentence() -> None:
+    answer = bigwheel("--help")
+    assert answer.status == 0
+    for command in COMMANDS:
+        line = next(line for line in answer.out.splitlines() if f" {command} " in line)
+        assert len(line.strip("│ ").split()) > 3, line
+
+
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, *(f"journal {name}" for name in ("verify", "backup", "restore", "export"))]
+)
+def test_every_option_of_every_command_is_explained(command: str) -> None:
+    answer = bigwheel(*command.split(), "--help")
+    assert answer.status == 0
+    options = [line for line in answer.out.splitlines() if line.lstrip("│* ").startswith("--")]
+    assert options
+    for line in options:
+        assert len(line.strip("│ ").split()) >= 4, line
+
+
+def test_nothing_given_prints_the_help() -> None:
+    answer = bigwheel()
+    assert answer.status == 2
+    assert "Usage" in answer.out
+    assert "Traceback" not in answer.err

@@ -1,0 +1,258 @@
+"""The typed configuration: what it reads, what it refuses, and how well it says why."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from conf import ConfigError, Settings, load
+from conf.sources import FOLDER
+from conf.trading import RiskSettings
+from runtime.errors import BigwheelError
+
+
+def problems(name: str = "sim", overrides: dict[str, object] | None = None, **environ: str) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(name, overrides, environ)
+    return caught.value.problems
+
+
+def written(folder: Path, text: str, name: str = "mine.yaml") -> str:
+    file = folder / name
+    file.write_text(text)
+    return str(file)
+
+
+def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
+    found = []
+    for name, field in model.model_fields.items():
+        found.append(prefix + name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += keys_of(field.annotation, f"{prefix}{name}.")
+    return found
+
+
+def test_the_sim_file_says_what_the_models_default_to() -> None:
+    assert load("sim", environ={}) == Settings()
+
+
+def test_the_sim_file_names_every_key_there_is() -> None:
+    values = yaml.safe_load((FOLDER / "sim.yaml").read_text())
+    missing = []
+    for key in keys_of(Settings):
+        spot = values
+        for part in key.split("."):
+            if part not in spot:
+                missing.append(key)
+                break
+            spot = spot[part]
+    assert missing == []
+    assert set(values["exchange"]["bybit"]) == set(Settings().exchange["bybit"].model_fields_set) | set(
+        type(Settings().exchange["bybit"]).model_fields
+    )
+
+
+def test_every_line_of_the_sim_file_that_sets_a_value_says_what_it_does() -> None:
+    bare = [
+        line
+        for line in (FOLDER / "sim.yaml").read_text().splitlines()
+        if line.strip()
+        and not line.lstrip().startswith(("#", "- bybit"))
+        and "#" not in line
+        and not line.rstrip().endswith(":")
+    ]
+    assert bare == []
+
+
+def test_the_test_file_holds_only_differences() -> None:
+    assert (FOLDER / "test.yaml").read_text().count("extends: sim") == 1
+    own = yaml.safe_load((FOLDER / "test.yaml").read_text())
+    sim = yaml.safe_load((FOLDER / "sim.yaml").read_text())
+    repeated = [
+        f"{section}.{key}"
+        for section, values in own.items()
+        if isinstance(values, dict) and section in sim
+        for key, value in values.items()
+        if sim[section].get(key) == value
+    ]
+    assert repeated == []
+    settings = load("test", environ={})
+    assert settings.supervision.spares.strategy == 0
+    assert settings.supervision.intensity == Settings().supervision.intensity
+
+
+def test_settings_travel_as_json_and_come_back_equal() -> None:
+    settings = load("test", {"risk.daily_loss": "12.50", "strategies.0.params.fast": 3}, {})
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_money_is_read_exactly() -> None:
+    settings = load("sim", {"risk.max_slippage": 0.1}, {"BIGWHEEL_RISK__DAILY_LOSS": "0.1"})
+    assert settings.risk.max_slippage == Decimal("0.1")
+    assert settings.risk.daily_loss == Decimal("0.1")
+
+
+def test_the_environment_wins_over_the_file_and_the_caller_over_both(tmp_path: Path) -> None:
+    mine = written(tmp_path, "extends: sim\ngateway: {port: 1111, host: 0.0.0.0}\n")
+    environ = {"BIGWHEEL_GATEWAY__PORT": "2222", "BIGWHEEL_BUS__STUCK_S": "4", "HOME": "/nowhere"}
+    settings = load(mine, {"bus.stuck_s": 5}, environ)
+    assert (settings.gateway.host, settings.gateway.port, settings.bus.stuck_s) == ("0.0.0.0", 2222, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "path", "value"),
+    [
+        ("BIGWHEEL_SYMBOLS", "[bybit:BTCUSDT, bybit:XRPUSDT]", "symbols", ("bybit:BTCUSDT", "bybit:XRPUSDT")),
+        ("BIGWHEEL_RAY__NAMESPACE", "12", "ray.namespace", "12"),
+        ("BIGWHEEL_RAY__DASHBOARD", "true", "ray.dashboard", True),
+        ("BIGWHEEL_BUS__LINGER_MS", "1e-3", "bus.linger_ms", 0.001),
+        ("BIGWHEEL_LOGGING__LEVEL", "debug", "logging.level", "debug"),
+        ("BIGWHEEL_STORE", "/42", "store", Path("/42")),
+    ],
+)
+def test_the_environment_is_read_as_the_type_of_its_field(name: str, text: str, path: str, value: object) -> None:
+    spot: object = load("sim", None, {name: text})
+    for part in path.split("."):
+        spot = getattr(spot, part)
+    assert spot == value
+
+
+def test_the_environment_reaches_into_lists_and_venues() -> None:
+    environ = {"BIGWHEEL_STRATEGIES__0__PARAMS__FAST": "3", "BIGWHEEL_EXCHANGE__BYBIT__RING": "16"}
+    settings = load("sim", None, environ)
+    assert settings.strategies[0].params == {"fast": 3}
+    assert settings.exchange["bybit"].ring == 16
+    assert settings.exchange["bybit"].key_env == "BYBIT_API_KEY"
+
+
+def test_an_unknown_key_names_its_file_its_path_and_the_nearest_known_key(tmp_path: Path) -> None:
+    mine = written(tmp_path, "extends: sim\nrisk:\n  dayly_loss: 500\n")
+    (problem,) = problems(mine)
+    assert problem == f"{mine}: risk.dayly_loss: unknown key; did you mean 'daily_loss'?"
+
+
+def test_an_unknown_variable_is_named() -> None:
+    (problem,) = problems(BIGWHEEL_BUS__LINGR_MS="3")
+    assert problem.startswith("environment variable BIGWHEEL_BUS__LINGR_MS: bus.lingr_ms: unknown key")
+    assert "'linger_ms'" in problem
+
+
+def test_an_unknown_key_like_no_other_lists_those_there_are() -> None:
+    (problem,) = problems(overrides={"gateway.zzz": 1})
+    assert "host, port, token_file" in problem
+
+
+def test_all_problems_are_told_at_once() -> None:
+    wrong = {"risk.daily_los": 3, "mode": "live", "gateway.port": "80", "ray.dashboard": 1, "strategies.7.name": "a"}
+    found = problems(overrides=dict(wrong), BIGWHEEL_MODE__X="1")
+    text = "\n".join(found)
+    assert len(found) == 6
+    for part in ("daily_los", "mode: expected sim", "gateway.port", "ray.dashboard", "strategies.7", "mode.x"):
+        assert part in text
+
+
+@pytest.mark.parametrize("mode", ["paper", "demo", "live"])
+def test_a_mode_that_does_not_run_yet_is_refused_in_clear_words(mode: str) -> None:
+    (problem,) = problems(overrides={"mode": mode})
+    assert f"expected sim, the only mode this version runs, found '{mode}'" in problem
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("risk.order_notional", "lots", "expected a valid decimal, found 'lots'"),
+        ("risk.order_notional", -1, "expected greater than 0, found -1"),
+        ("risk.order_notional", 10**9, "expected order_notional <= symbol_notional"),
+        ("learner.size_max", float("nan"), "expected a finite number"),
+        ("learner.size_min", 1.5, "expected size_min <= 1 <= size_max"),
+        ("learner.base_threshold", 0.9, "expected threshold_min <= base_threshold <= threshold_max"),
+        ("bus.ttl_s", 5000.0, "expected ttl_s <= max_ttl_s"),
+        ("supervision.hang_after_s", 0.5, "expected hang_after_s > heartbeat_s"),
+        ("simulator.port", 70000, "less than or equal to 65535"),
+        ("symbols", ["BTCUSDT"], "expected venue:NATIVE such as bybit:BTCUSDT, found 'BTCUSDT'"),
+        ("symbols", ["bybit:BTCUSDT", "bybit:BTCUSDT"], "listed twice"),
+        ("symbols", ["alpaca:AAPL"], "expected a section 'alpaca' for alpaca:AAPL"),
+        ("symbols", [], "at least 1 item"),
+        ("strategies", [{"name": "trend"}, {"name": "trend"}], "found 'trend' twice"),
+        ("strategies", [{"name": "trend", "label": "a/b"}], "choose another label"),
+        ("strategies", [{"name": "trend", "symbols": ["bybit:XRPUSDT"]}], "add it to `symbols`"),
+        ("exchange.bybti.ring", 5, "did you mean 'bybit'?"),
+        ("exchange.bybit.streams", ["trades"], "did you mean 'trade'?"),
+        ("bus.stuck_s", "5e-1", "write the number without quotes and with a decimal point"),
+    ],
+)
+def test_a_value_that_does_not_fit_says_what_does(path: str, value: object, expected: str) -> None:
+    found = problems(overrides={path: value})
+    assert any(expected in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("risk: [", "expected YAML"),
+        ("mode: sim\nmode: sim\n", "the key 'mode' comes twice"),
+        ("- a\n- b\n", "expected `key: value` lines, found list"),
+        ("extends: [sim]\n", "extends: expected one name or path"),
+        ("extends: nowhere\n", "found nothing at"),
+        ("extends: mine.yaml\n", "found a circle"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: str, expected: str) -> None:
+    (problem,) = problems(written(tmp_path, text))
+    assert expected in problem
+
+
+def test_a_missing_file_lists_the_environments_there_are() -> None:
+    (problem,) = problems("production")
+    assert "sim, test" in problem
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(b"mode: \xff\n")
+    (problem,) = problems(str(tmp_path / "mine.yaml"))
+    assert "expected UTF-8 text" in problem
+
+
+def test_an_empty_file_that_extends_nothing_gives_the_defaults(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "\n"), environ={}) == Settings()
+
+
+def test_files_extend_each_other_from_where_they_lie(tmp_path: Path) -> None:
+    written(tmp_path, "extends: test\nbus: {stuck_s: 9}\nsimulator: {seed: 1}\n", "base.yaml")
+    settings = load(written(tmp_path, "extends: base.yaml\nsimulator: {seed: 2}\n"), environ={})
+    assert (settings.bus.stuck_s, settings.simulator.seed, settings.gateway.port) == (9, 2, 0)
+
+
+def test_the_store_is_absolute_so_that_every_process_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load("sim", environ={}).store == tmp_path / ".bigwheel"
+
+
+def test_settings_cannot_be_changed_once_made() -> None:
+    settings = Settings()
+    with pytest.raises(ValidationError):
+        settings.risk.daily_loss = Decimal(1)  # type: ignore[misc]
+
+
+def test_sections_are_strict_in_code_too() -> None:
+    with pytest.raises(ValidationError):
+        RiskSettings(orders_per_second="5")  # type: ignore[arg-type]
+
+
+def test_a_strategy_is_labelled_by_its_class_and_trades_all_symbols_unless_told() -> None:
+    settings = load("sim", {"strategies": [{"name": "my.module:Mine"}, {"name": "trend", "label": "slow"}]}, {})
+    assert [entry.tag for entry in settings.strategies] == ["Mine", "slow"]
+    assert settings.symbols_of(settings.strategies[0]) == settings.symbols
+
+
+def test_a_config_error_is_one_of_ours_and_survives_pickling() -> None:
+    import pickle
+
+    error = pickle.loads(pickle.dumps(ConfigError(["a", "b"])))
+    assert isinstance(error, BigwheelError)
+    assert error.problems == ("a", "b")
+    assert str(error).startswith("the configuration has 2 problems:")
