@@ -1,7 +1,9 @@
 """Reports to the bus, kept until the journal has them.
 
-The link delivers in order and the journal keeps that order, so an entry that comes back
-confirms every report before it as well. What a crashed bus lost is sent again.
+The bus is told everything in the order it happened: the link keeps that order, the journal keeps
+it too, and so an entry that comes back confirms every report before it as well. For the same
+reason a new incarnation says nothing until it has caught up, when what its predecessor had left
+to say goes first. What a crashed bus lost is sent again.
 """
 
 from __future__ import annotations
@@ -58,13 +60,12 @@ class Outbox:
         self._state = state
 
     def report(self, message: Message, ctx: Context) -> None:
-        """Send ``message`` to the bus and keep it until it comes back as an entry."""
-        kept = self._state.unconfirmed
-        kept[key_of(message)] = codec.encode(message)
-        if len(kept) > self._settings.unconfirmed_kept:
-            del kept[next(iter(kept))]
-            ctx.count("exchange.unconfirmed_dropped")
-        ctx.send(BUS, message)
+        """Keep ``message`` until it comes back as an entry; send it now, or in its turn at ``resend``."""
+        kept, key = self._state.unconfirmed, key_of(message)
+        kept.pop(key, None)
+        kept[key] = codec.encode(message)
+        if self._state.live:
+            ctx.send(BUS, message)
 
     def confirm(self, message: Message) -> None:
         """An entry came: it and all reports before it need not be kept."""

@@ -49,5 +49,4 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     duplicate_codes: tuple[str, ...] = ("DUPLICATE_CLIENT_ID", "110072")
     orders_kept: int = 512
     executions_kept: int = 4096
-    unconfirmed_kept: int = 4096
     controls_kept: int = 256

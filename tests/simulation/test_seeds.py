@@ -19,6 +19,7 @@ REGRESSIONS: dict[int, str] = {
     16: "a-subscriber-whose-inbound-link-broke-was-forgotten",
     212: "a-fill-that-came-before-the-replay-had-ended-belonged-to-no-order",
     916: "a-signal-made-again-after-two-restarts-stayed-pending",
+    3235: "a-report-overtook-those-a-predecessor-had-left-unsaid-and-confirmed-them",
     21: "the-learner-missed-entries-after-a-restart",
 }
 """Seeds that once found a defect, and which. A later change of timing may have made another history
