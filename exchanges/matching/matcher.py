@@ -118,7 +118,7 @@ class Matcher:
             side=record.side,
             price=price,
             quantity=quantity,
-            fee=quantity * price * rate,
+            fee=instrument.fee(price, quantity, liquidity),
             fee_currency=account.currency,
             liquidity=liquidity,
             ts_ns=now,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import enum
-from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_UP, Decimal
 
-from exchanges.model.order import Side
+import msgspec
+
+from exchanges.model.order import Liquidity, Side
 from runtime.message import Message
+
+_ONE = Decimal(1)
 
 
 class ContractKind(enum.StrEnum):
@@ -16,11 +20,32 @@ class ContractKind(enum.StrEnum):
     BINARY_EVENT = "binary_event"
 
 
+class FeeModel(enum.StrEnum):
+    """What ``maker_fee`` and ``taker_fee`` are multiplied with."""
+
+    NOTIONAL = "notional"
+    """quantity x price."""
+    QUADRATIC = "quadratic"
+    """quantity x price x (1 - price), prices as fractions of the contract's value (Kalshi's fee schedule)."""
+
+
+class PriceStep(msgspec.Struct, frozen=True):
+    """From ``start`` on (included) prices move in ``step``."""
+
+    start: Decimal
+    step: Decimal
+
+
 class Instrument(Message):
     """One tradable instrument. Every amount is in the unit its name says.
 
     ``tick`` is the price step, ``lot`` the quantity step (base units), ``min_notional`` in
-    the quote currency. Fee rates are fractions of notional (0.00055 is 5.5 basis points).
+    the quote currency. Fee rates are fractions of notional (0.00055 is 5.5 basis points) or
+    coefficients of the ``fee_model``; a fee is rounded up to ``fee_step``. ``price_steps``
+    overrides ``tick`` where the step depends on the price (ascending by ``start``).
+    ``contract_value`` is what one binary contract pays when it settles as yes. ``trading`` is
+    whether orders are taken now; ``opens_ns`` and ``closes_ns`` are when that changes next,
+    0 where it does not or is not known. ``short`` says whether a position may be negative.
     """
 
     symbol: str
@@ -37,6 +62,23 @@ class Instrument(Message):
     maker_fee: Decimal
     taker_fee: Decimal
     trading: bool = True
+    fee_model: FeeModel = FeeModel.NOTIONAL
+    fee_step: Decimal = Decimal(0)
+    price_steps: tuple[PriceStep, ...] = ()
+    contract_value: Decimal = _ONE
+    opens_ns: int = 0
+    closes_ns: int = 0
+    short: bool = True
+    max_leverage: Decimal = _ONE
+    funding_interval_ns: int = 0
+
+    def tick_at(self, price: Decimal) -> Decimal:
+        """The price step in force at ``price``."""
+        found = self.tick
+        for step in self.price_steps:
+            if price >= step.start:
+                found = step.step
+        return found
 
     def round_quantity(self, quantity: Decimal) -> Decimal:
         """``quantity`` rounded towards zero to the lot."""
@@ -44,17 +86,39 @@ class Instrument(Message):
 
     def round_price(self, price: Decimal, side: Side) -> Decimal:
         """``price`` on the tick, rounded so that the order never costs more than asked."""
-        rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
-        return (price / self.tick).to_integral_value(rounding) * self.tick
+        rounding, tick = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING, self.tick_at(price)
+        return (price / tick).to_integral_value(rounding) * tick
+
+    def fee(self, price: Decimal, quantity: Decimal, liquidity: Liquidity) -> Decimal:
+        """The fee of one execution in the quote currency; negative is a rebate."""
+        rate = self.maker_fee if liquidity is Liquidity.MAKER else self.taker_fee
+        due = rate * quantity * price
+        if self.fee_model is FeeModel.QUADRATIC:
+            due *= _ONE - price / self.contract_value
+        if not self.fee_step:
+            return due
+        return (due / self.fee_step).to_integral_value(ROUND_UP) * self.fee_step
+
+    def commitment(self, quantity: Decimal, price: Decimal) -> Decimal:
+        """What a signed position puts at stake at ``price``, in the quote currency.
+
+        The notional, except that a sold binary contract can lose no more than what is missing
+        to its value.
+        """
+        if self.kind is ContractKind.BINARY_EVENT and quantity < 0:
+            return -quantity * (self.contract_value - price)
+        return abs(quantity) * price
 
     def fault(self, quantity: Decimal, price: Decimal, *, reduce_only: bool = False) -> str:
         """Why an order breaks the instrument's rules, as ``CODE: values``; empty if it doesn't."""
         if not self.trading:
-            return f"INSTRUMENT_CLOSED: symbol={self.symbol}"
+            return f"INSTRUMENT_CLOSED: symbol={self.symbol}{f' opens_ns={self.opens_ns}' if self.opens_ns else ''}"
         if quantity <= 0 or quantity % self.lot != 0:
             return f"QUANTITY_STEP: quantity={quantity} lot={self.lot}"
-        if price % self.tick != 0:
-            return f"PRICE_STEP: price={price} tick={self.tick}"
+        if price % self.tick_at(price) != 0:
+            return f"PRICE_STEP: price={price} tick={self.tick_at(price)}"
+        if self.kind is ContractKind.BINARY_EVENT and not 0 < price < self.contract_value:
+            return f"PRICE_RANGE: price={price} above=0 below={self.contract_value}"
         if quantity < self.min_quantity:
             return f"QUANTITY_MIN: quantity={quantity} minimum={self.min_quantity}"
         if quantity > self.max_quantity:
