@@ -11,7 +11,7 @@ from actors.exchange import state as states
 from actors.exchange.account import Account
 from actors.exchange.admission import Admission
 from actors.exchange.execution import Execution
-from actors.exchange.feed import Feed
+from actors.exchange.feed import Feed, FeedDue
 from actors.exchange.latch import Latch
 from actors.exchange.ledger import FillLedger
 from actors.exchange.outbox import Outbox
@@ -83,6 +83,7 @@ class ExchangeBrain:
             CommandResult: self._result,
             DeadLetter: self._dead_letter,
             Watch: self._watch,
+            FeedDue: self._feed_due,
             Control: self._control,
         }
         self._assemble(ConnectionState())
@@ -183,6 +184,9 @@ class ExchangeBrain:
 
     def _watch(self, watch: Watch, ctx: Context) -> None:
         self.feed.watch(ctx.sender, watch, ctx)
+
+    def _feed_due(self, message: FeedDue, ctx: Context) -> None:
+        self.feed.due(ctx)
 
     def _control(self, control: Control, ctx: Context) -> None:
         self._latch.control(control, ctx)

@@ -1,4 +1,8 @@
-"""Market data: numbered once, kept for a while, handed to whoever watches."""
+"""Market data: numbered once, kept for a while, handed to whoever watches.
+
+Who asked for the latest alone gets the first piece of a kind and symbol at once, and within
+``conflate_ns`` of it no other: what comes meanwhile waits here, the newest in place of the older.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,19 @@ from actors.messages.orders import Watch, Watching
 from exchanges.model.market import MarketData, last_price
 from runtime.behavior import Context
 from runtime.lanes import Delivery
+from runtime.message import Message
+
+_TIMER = "feed"
+
+
+class FeedDue(Message):
+    """The timer after which what was held back for conflation is sent."""
 
 
 class _Watcher:
     """One subscriber's wish, ready to be applied to each piece of data."""
 
-    __slots__ = ("away", "delivery", "kinds", "name", "sent")
+    __slots__ = ("away", "delivery", "kinds", "name", "quiet", "sent", "waiting")
 
     def __init__(self, name: str, watch: Watch) -> None:
         self.name = name
@@ -25,6 +36,9 @@ class _Watcher:
         self.delivery = Delivery(watch.delivery)
         self.away = False
         self.sent: dict[str, int] = {}
+        self.quiet: dict[str, int] = {}
+        """Until when nothing more is sent, by conflation key."""
+        self.waiting: dict[str, MarketData] = {}
 
 
 class Feed:
@@ -39,6 +53,7 @@ class Feed:
         self._state = state
         self.last: dict[str, float] = {}
         self._rings: dict[str, deque[MarketData]] = {}
+        self._armed = False
         self._watchers: dict[str, _Watcher] = {}
         self._by_symbol: dict[str, list[_Watcher]] = {}
         for name, watch in state.watches.items():
@@ -64,8 +79,36 @@ class Feed:
         for watcher in self._by_symbol.get(symbol, ()):
             if watcher.away or (watcher.kinds and kind not in watcher.kinds):
                 continue
-            watcher.sent[symbol] = seq
-            ctx.send(watcher.name, numbered, delivery=watcher.delivery)
+            if watcher.delivery is Delivery.LATEST:
+                self._conflate(watcher, numbered, ctx)
+                continue
+            self._hand(watcher, numbered, ctx)
+
+    def _conflate(self, watcher: _Watcher, data: MarketData, ctx: Context) -> None:
+        """Send at once what comes after a pause; hold back what follows it closely."""
+        key = data.conflation_key
+        if key in watcher.waiting or ctx.now < watcher.quiet.get(key, 0):
+            if not self._armed:
+                self._armed = True
+                ctx.timer(_TIMER, self._settings.conflate_ns, FeedDue())
+            watcher.waiting[key] = data
+            return
+        watcher.quiet[key] = ctx.now + self._settings.conflate_ns
+        self._hand(watcher, data, ctx)
+
+    def due(self, ctx: Context) -> None:
+        """Send what was held back."""
+        self._armed = False
+        for watcher in self._watchers.values():
+            waiting, watcher.waiting = watcher.waiting, {}
+            for key, data in waiting.items():
+                watcher.quiet[key] = ctx.now + self._settings.conflate_ns
+                self._hand(watcher, data, ctx)
+
+    @staticmethod
+    def _hand(watcher: _Watcher, data: MarketData, ctx: Context) -> None:
+        watcher.sent[data.symbol] = data.seq
+        ctx.send(watcher.name, data, delivery=watcher.delivery)
 
     def watch(self, name: str, watch: Watch, ctx: Context) -> None:
         """Begin, change or (with no symbols) end a subscription; serve what ``after`` lacks."""
@@ -88,6 +131,7 @@ class Feed:
         watcher = self._watchers.get(name)
         if watcher is not None:
             watcher.away = True
+            watcher.waiting.clear()
 
     def peer_up(self, name: str, *, same: bool, ctx: Context) -> None:
         """Go on where we stopped; a new incarnation (not ``same``) says itself what it lacks."""
@@ -109,8 +153,7 @@ class Feed:
             if (data.epoch, data.seq) <= after or (watcher.kinds and type(data).__name__ not in watcher.kinds):
                 continue
             served += 1
-            watcher.sent[symbol] = data.seq
-            ctx.send(watcher.name, data, delivery=watcher.delivery)
+            self._hand(watcher, data, ctx)
         ctx.count("exchange.data_served_again", served)
 
     def _seat(self, name: str, watch: Watch) -> _Watcher:

@@ -44,6 +44,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     panic_retry_ns: int = SECOND
     panic_wait_ns: int = 5 * SECOND
     """How long one closing order of a panic may take before the next is sent."""
+    conflate_ns: int = 10 * MILLISECOND
+    """The least time between two pieces of a kind and symbol for who wants the latest alone."""
     require_public: bool = True
     cancel_on_stop: bool = True
     duplicate_codes: tuple[str, ...] = ("DUPLICATE_CLIENT_ID", "110072")

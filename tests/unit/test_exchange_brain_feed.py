@@ -83,3 +83,29 @@ def test_a_watch_of_nothing_ends_the_subscription() -> None:
     tell(brain, ctx, make_trade(1.0))
     assert seqs(ctx, "s") == []
     assert brain.status()["watchers"] == 0
+
+
+def test_who_wants_the_latest_alone_gets_the_first_piece_at_once_and_of_a_burst_the_last() -> None:
+    brain, ctx = live(conflate_ns=10)
+    ctx.deliver(brain, Watch((BTC, ETH), delivery=Delivery.LATEST), "risk")
+    ctx.deliver(brain, Watch((BTC,)), "all")
+    tell(brain, ctx, *(make_trade(float(n)) for n in range(1, 5)), make_trade(9.0, symbol=ETH))
+    assert [(t.symbol, t.price) for t in ctx.sent(Trade, "risk")] == [(BTC, 1.0), (ETH, 9.0)]
+    assert seqs(ctx, "all") == [1, 2, 3, 4]
+    ctx.advance(brain, 10)
+    assert [t.price for t in ctx.sent(Trade, "risk")] == [1.0, 9.0, 4.0]
+    tell(brain, ctx, make_trade(5.0))
+    ctx.advance(brain, 20)
+    tell(brain, ctx, make_trade(6.0))
+    assert [t.price for t in ctx.sent(Trade, "risk")] == [1.0, 9.0, 4.0, 5.0, 6.0]
+
+
+def test_what_is_held_back_for_a_watcher_that_went_away_is_not_sent_to_its_successor() -> None:
+    brain, ctx = live(conflate_ns=10)
+    ctx.deliver(brain, PeerUp("risk", 1))
+    ctx.deliver(brain, Watch((BTC,), delivery=Delivery.LATEST), "risk")
+    tell(brain, ctx, make_trade(1.0), make_trade(2.0))
+    ctx.deliver(brain, PeerDown("risk"))
+    ctx.deliver(brain, PeerUp("risk", 2))
+    ctx.advance(brain, 10)
+    assert [t.price for t in ctx.sent(Trade, "risk")] == [1.0]
