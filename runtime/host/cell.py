@@ -55,13 +55,9 @@ class Timer(NamedTuple):
     message: Message | None
 
 
-class Redo(NamedTuple):
-    """What is needed to run a message again exactly as it was run."""
-
-    message: Message
-    sender: str
-    now: int
-    base_seq: int
+Redo = tuple[Message, str, int, int]
+"""What is needed to run a message again exactly as it was run: message, sender, time, base sequence
+number. A plain tuple: the garbage collector stops looking at those, and there are many."""
 
 
 class CellState(msgspec.Struct, frozen=True):
@@ -238,12 +234,12 @@ class Cell:
 
     def _run(self, parcel: Parcel) -> None:
         message = parcel.message
-        is_entry = type(message) is Entry
-        if is_entry and message.seq <= self.cursor:  # type: ignore[attr-defined]
-            self.driver.handled(self, parcel)
+        kind, driver = type(message), self.driver
+        if kind is Entry and message.seq <= self.cursor:  # type: ignore[attr-defined]
+            driver.handled(self, parcel)
             return
         context = self.context
-        now, base = self.driver.now(), self.driver.next_seq() if self.journals else 0
+        now, base = driver.now(), driver.next_seq() if self.journals else 0
         context.begin(parcel.sender, now, base)
         try:
             self.behavior.receive(message, context)
@@ -253,11 +249,12 @@ class Cell:
             self.driver.handled(self, parcel)
             return
         self.dirty = True
-        self._advance(message)
-        self._redo.append(Redo(message, parcel.sender, now, base))
+        if kind is Entry or kind is CaughtUp:
+            self._advance(message)
+        self._redo.append((message, parcel.sender, now, base))
         if context.effects:
-            self.driver.apply(self, context.effects)
-        self.driver.handled(self, parcel)
+            driver.apply(self, context.effects)
+        driver.handled(self, parcel)
         if len(self._redo) >= self._redo_limit and not self.journals:
             self._shorten()
 
@@ -302,9 +299,9 @@ class Cell:
         behavior = self.build()
         if self._base is not None:
             behavior.restore(self._base.state)
-        for redo in self._redo:
-            self.context.begin(redo.sender, redo.now, redo.base_seq, muted=True)
-            behavior.receive(redo.message, self.context)
+        for message, sender, now, base in self._redo:
+            self.context.begin(sender, now, base, muted=True)
+            behavior.receive(message, self.context)
         self.behavior = behavior
         self.restarts += 1
         self.driver.count("cell_restarts", 1)

@@ -41,6 +41,10 @@ SLICE = 64
 FEED_ROOM = 512
 """Log entries on their way to one subscriber, at most, before the next are read."""
 
+_DELIVERIES = {int(delivery): delivery for delivery in Delivery}
+_SUBSCRIPTION = frozenset({Subscribe, Serving, Entry, CaughtUp})
+"""What the engine itself has to do with when it arrives."""
+
 DATA_HIGH_WATER = 8_192
 """Waiting pieces of market data of a cell above which its port is asked to pause."""
 
@@ -155,18 +159,27 @@ class Engine:
         if seat is None:
             self._letter(item.sender, item.to, type(message).__name__, "no such cell on this host", item.body)
             self._acknowledge(token)
-        elif type(message) is Subscribe and self.feed is not None:
-            self._serve_log(self.feed, item.sender, message, epoch)
-            self._acknowledge(token)
-        elif item.to in self._awaited and type(message) in (Serving, Entry, CaughtUp):
-            if type(message) is Serving and message.ticket == self._awaited[item.to]:
-                del self._awaited[item.to]
-            self._acknowledge(token)
-        elif type(message) is Serving:
+        elif type(message) in _SUBSCRIPTION and self._subscription(item, message, epoch):
             self._acknowledge(token)
         else:
-            seat.cell.offer(Parcel(message, item.sender, token), lane, key=item.key, delivery=Delivery(item.delivery))
-            self.wake(seat.cell)
+            cell, delivery = seat.cell, _DELIVERIES[item.delivery]
+            cell.mailbox.offer(lane, Parcel(message, item.sender, token), key=item.key, delivery=delivery, force=True)
+            if not cell.scheduled:
+                self.wake(cell)
+
+    def _subscription(self, item: Item, message: Message, epoch: int) -> bool:
+        """Deal with what is not for the cell: a request for the log, and answers to an earlier one."""
+        if type(message) is Subscribe:
+            if self.feed is None:
+                return False
+            self._serve_log(self.feed, item.sender, message, epoch)
+            return True
+        serving = type(message) is Serving
+        if item.to in self._awaited:
+            if serving and message.ticket == self._awaited[item.to]:  # type: ignore[attr-defined]
+                del self._awaited[item.to]
+            return True
+        return serving
 
     def _serve_log(self, feed: Feed, subscriber: str, request: Subscribe, epoch: int) -> None:
         try:
