@@ -67,10 +67,14 @@ class Account:
                 continue
             mark = self.mark(symbol)
             instrument = state.instruments.get(symbol)
-            margined = instrument is None or instrument.kind in _MARGINED
             if not mark:
                 mark = position.average_price
-            total += position.unrealized(mark) if margined else position.quantity * mark
+            if instrument is None or instrument.kind in _MARGINED:
+                total += position.unrealized(mark)
+            elif instrument.kind is ContractKind.BINARY_EVENT:
+                total += instrument.commitment(position.quantity, mark)
+            else:
+                total += position.quantity * mark
         return total
 
     def mark(self, symbol: str) -> Decimal:

@@ -232,7 +232,7 @@ class Execution:
         if pushed:
             self._state.activity[fill.symbol] = ctx.now
         tracked = self._state.find(fill.client_id) if fill.client_id else self._by_venue_id(fill.venue_id)
-        ours = tracked is not None or fill.client_id.startswith(OUR_PREFIX)
+        ours = tracked is not None or fill.settles or fill.client_id.startswith(OUR_PREFIX)
         if not ours and fill.symbol not in self._settings.symbols:
             ctx.count("exchange.fills_elsewhere")
             return

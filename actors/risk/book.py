@@ -61,13 +61,27 @@ class Bounds(msgspec.Struct, frozen=True):
     def worst(self) -> Decimal:
         return max(abs(self.low), abs(self.high))
 
+    def stake(self, dearest: Decimal, cheapest: Decimal, contract: Decimal | None) -> Decimal:
+        """The worst-case notional between two prices.
+
+        A binary contract of the value ``contract`` that is sold can lose only what is missing to
+        that value: less the dearer it is.
+        """
+        if contract is None:
+            return self.worst * dearest
+        return max(self.high * dearest, -self.low * (contract - cheapest), _ZERO)
+
 
 class Book(msgspec.Struct):
-    """The exposure. Commitments are by client order id, the rest by symbol."""
+    """The exposure. Commitments are by client order id, the rest by symbol.
+
+    ``contracts`` is what one contract pays, for those that pay all or nothing.
+    """
 
     positions: dict[str, Position] = {}
     commitments: dict[str, Commitment] = {}
     marks: dict[str, Mark] = {}
+    contracts: dict[str, Decimal] = {}
     day: int = 0
     day_start: Decimal = _ZERO
 
@@ -103,15 +117,23 @@ class Book(msgspec.Struct):
 
     def price(self, symbol: str) -> Decimal:
         """The price exposure is valued at: the mark, or the dearest price it was committed at."""
+        return max(self._prices(symbol))
+
+    def _prices(self, symbol: str) -> list[Decimal]:
         mark = self.marks.get(symbol)
         if mark is not None:
-            return mark.price
+            return [mark.price]
         prices = [order.price for _, order in self.outstanding(symbol)]
-        return max([*prices, abs(self.position(symbol).average_price)])
+        return [*prices, abs(self.position(symbol).average_price)]
 
     def exposure(self, symbol: str) -> Decimal:
         """Worst-case notional of one symbol."""
-        return self.bounds(symbol).worst * self.price(symbol)
+        return self.stake(symbol, self.bounds(symbol))
+
+    def stake(self, symbol: str, bounds: Bounds, *prices: Decimal) -> Decimal:
+        """What ``bounds`` put at stake, at the worst of the symbol's price and ``prices``."""
+        known = [*self._prices(symbol), *prices]
+        return bounds.stake(max(known), min(known), self.contracts.get(symbol))
 
     def symbols(self) -> list[str]:
         """Every symbol that is held or may come to be, in a fixed order."""

@@ -14,6 +14,7 @@ from actors.risk.case import Feedback, View
 from actors.risk.settings import RiskSettings
 from actors.risk.state import RiskState, pair
 from actors.window import remember
+from exchanges.model.instrument import ContractKind
 from runtime.lifecycle import Entry
 from runtime.message import Message
 
@@ -51,6 +52,8 @@ def heard(state: RiskState, event: ExchangeState, at: int, *, direct: bool) -> N
     state.views[event.venue] = View(event, at, linked)
     for instrument in event.instruments:
         state.instruments[instrument.symbol] = instrument
+        if instrument.kind is ContractKind.BINARY_EVENT:
+            state.book.contracts[instrument.symbol] = instrument.contract_value
 
 
 def _settle(state: RiskState, settings: RiskSettings, signal_id: str, ts: int) -> None:

@@ -12,9 +12,10 @@ from decimal import Decimal
 
 from actors.messages.control import TradingState
 from actors.messages.signals import Step
+from actors.risk.book import Bounds
 from actors.risk.case import Case
 from actors.risk.sizing import Room, plan
-from exchanges.model.order import OrderStatus
+from exchanges.model.order import OrderStatus, Side
 
 Gate = Callable[[Case], Step]
 
@@ -134,10 +135,12 @@ def sizing(case: Case) -> Step:
     if view is None or instrument is None:
         return _deny("sizing", "NO_INSTRUMENT", {"symbol": case.signal.symbol})
     scale = case.feedback.size_multiplier if case.feedback else 1.0
-    closable, must_reduce = case.closable, case.lowers
+    long_only = case.signal.side is Side.SELL and not instrument.short
+    closable, must_reduce = case.closable, case.lowers or long_only
     if must_reduce and closable <= 0:
+        code = "NOTHING_TO_REDUCE" if case.lowers else "SHORT_NOT_ALLOWED"
         held = str(case.book.position(case.signal.symbol).quantity)
-        return _deny("sizing", "NOTHING_TO_REDUCE", {"position": held, "side": case.signal.side.value})
+        return _deny("sizing", code, {"position": held, "side": case.signal.side.value})
     room = Room(view.state.equity, scale, closable, must_reduce)
     drawn = plan(case.signal, instrument, case.reference, room, settings)
     seen = {
@@ -261,17 +264,23 @@ GATES: tuple[Gate, ...] = (
 
 
 def _notional(case: Case) -> Decimal:
-    return case.plan.quantity * case.plan.worst if case.plan else _ZERO
+    drawn = case.plan
+    if drawn is None:
+        return _ZERO
+    low, high = (_ZERO, drawn.quantity) if case.signal.side is Side.BUY else (-drawn.quantity, _ZERO)
+    return Bounds(low, high).stake(drawn.worst, drawn.price, case.book.contracts.get(case.signal.symbol))
 
 
 def _symbol_exposure(case: Case) -> Decimal:
     symbol, drawn = case.signal.symbol, case.plan
     if drawn is None or drawn.reduce_only:
         return case.book.exposure(symbol)
-    bounds, sign = case.book.bounds(symbol), case.signal.side.sign
-    reached = bounds.high + drawn.quantity if sign > 0 else bounds.low - drawn.quantity
-    worst = max(abs(reached), bounds.worst)
-    return worst * max(drawn.worst, case.book.price(symbol))
+    bounds = case.book.bounds(symbol)
+    if case.signal.side is Side.BUY:
+        reached = Bounds(bounds.low, bounds.high + drawn.quantity)
+    else:
+        reached = Bounds(bounds.low - drawn.quantity, bounds.high)
+    return case.book.stake(symbol, reached, drawn.worst, min(drawn.price, drawn.worst))
 
 
 def _unknown_orders(case: Case) -> list[str]:

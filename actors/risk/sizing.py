@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.risk.settings import RiskSettings
-from exchanges.model.instrument import Instrument
+from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.order import OrderType, Side
 from strategies.signal import Signal
 
@@ -43,12 +43,13 @@ def plan(signal: Signal, instrument: Instrument, reference: Decimal, room: Room,
 
     The size is what the signal asks for, or ``equity * equity_fraction * multiplier / reference``
     (fixed fractional sizing), that one never above the order limit. A closing order without a size
-    of its own takes all there is to close. Rounded down to the lot. One order opposite to the
+    of its own takes all there is to close. A binary contract that is sold counts with what it can
+    lose. Rounded down to the lot. One order opposite to the
     position may close it and go beyond; the exposure is then that of the result.
     """
     limit = limit_price(signal, instrument, reference, settings)
     worst = max(reference, limit)
-    wanted = _wanted(signal, reference, worst, room, settings)
+    wanted = _wanted(signal, instrument, reference, limit, room, settings)
     if room.must_reduce:
         wanted = min(wanted, room.closable)
     most = min(wanted, instrument.max_quantity) if signal.quantity is None else wanted
@@ -59,9 +60,11 @@ def plan(signal: Signal, instrument: Instrument, reference: Decimal, room: Room,
 
 
 def limit_price(signal: Signal, instrument: Instrument, reference: Decimal, settings: RiskSettings) -> Decimal:
-    """The reference price and the slippage allowed, on the tick; tighter if the signal says so."""
+    """The reference price and the slippage allowed, a tick at least; tighter if the signal says so."""
     side = signal.side
-    cap = reference * (1 + side.sign * settings.max_slippage)
+    cap = reference + side.sign * max(reference * settings.max_slippage, instrument.tick_at(reference))
+    if instrument.kind is ContractKind.BINARY_EVENT:
+        cap = min(max(cap, instrument.tick), instrument.contract_value - instrument.tick)
     if signal.limit_price is not None:
         cap = min(cap, signal.limit_price) if side is Side.BUY else max(cap, signal.limit_price)
     return instrument.round_price(cap, side)
@@ -72,10 +75,16 @@ def multiplier(asked: float, settings: RiskSettings) -> float:
     return min(max(asked, settings.multiplier_min), settings.multiplier_max)
 
 
-def _wanted(signal: Signal, reference: Decimal, worst: Decimal, room: Room, settings: RiskSettings) -> Decimal:
+def _wanted(
+    signal: Signal, instrument: Instrument, reference: Decimal, limit: Decimal, room: Room, settings: RiskSettings
+) -> Decimal:
     if signal.quantity is not None:
         return signal.quantity
     if signal.reduce_only:
         return room.closable
-    scale = Decimal(str(multiplier(room.multiplier, settings)))
-    return min(room.equity * settings.equity_fraction * scale / reference, settings.order_notional / worst)
+    scale, one = Decimal(str(multiplier(room.multiplier, settings))), Decimal(signal.side.sign)
+    each = instrument.commitment(one, reference)
+    dearest = max(each, instrument.commitment(one, limit))
+    if each <= 0 or dearest <= 0:
+        return _ZERO
+    return min(room.equity * settings.equity_fraction * scale / each, settings.order_notional / dearest)

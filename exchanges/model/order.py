@@ -87,10 +87,14 @@ class Order(Message):
         return self.quantity - self.filled
 
 
+SETTLEMENT_PREFIX = "settlement-"
+"""How the id of the execution begins that closes a position when its event is decided."""
+
+
 class Fill(Message):
     """One execution. ``fee`` is positive when paid, in ``fee_currency``; ``price`` per base unit.
 
-    ``client_id`` is empty for an execution of an order that isn't ours.
+    ``client_id`` is empty for an execution of an order that isn't ours, and for a settlement.
     """
 
     execution_id: str
@@ -104,3 +108,8 @@ class Fill(Message):
     fee_currency: str
     liquidity: Liquidity
     ts_ns: int
+
+    @property
+    def settles(self) -> bool:
+        """Whether no order led to it but the outcome of an event."""
+        return self.execution_id.startswith(SETTLEMENT_PREFIX)
