@@ -44,6 +44,9 @@ log = logging.getLogger(__name__)
 COLLECT_AFTER = 20_000
 """New objects between two collections: a full one stops the loop for milliseconds."""
 
+UNSAVED_MOST_S = 5.0
+"""The longest wait before a snapshot is tried again while none can be saved."""
+
 CELL_INTENSITY = Intensity(restarts=20, window_s=10.0)
 """How often a cell may be restored in place before it is given up."""
 
@@ -85,6 +88,7 @@ class Host:
         self._ended: asyncio.Future[str] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._begun = self._stopping = False
+        self._unsaved = 0
         logs.configure(str(Path(self.assignment.run_dir) / "logs"), self.name)
 
     def __repr__(self) -> str:
@@ -250,7 +254,7 @@ class Host:
     async def _keep_snapshots(self) -> None:
         interval = min((cell.snapshot_interval_s for cell in self.assignment.cells), default=1.0)
         while True:
-            await asyncio.sleep(interval)
+            await asyncio.sleep(min(interval * 2 ** min(self._unsaved, 10), max(interval, UNSAVED_MOST_S)))
             await self._save_all()
 
     async def _save_all(self, *, force: bool = False) -> None:
@@ -268,11 +272,17 @@ class Host:
             try:
                 data = cell.snapshot(self.journal.head if self.journal is not None else None)
                 await self._save(cell.name, data)
+                self._unsaved = 0
             except Exception as error:
                 cell.dirty = True
                 engine.count("snapshots_failed")
-                if not known or cell.uncaptured != known:
-                    log.error("the snapshot of %s was not saved; it is tried again: %s", cell.name, error)
+                self._unsaved += 1
+                told = bool(known) and cell.uncaptured == known
+                if not told and self._unsaved & (self._unsaved - 1) == 0:
+                    # The first time, the second, the fourth: an absent supervisor is not worth a line a second.
+                    log.error(
+                        "the snapshot of %s was not saved (failure %d in a row): %s", cell.name, self._unsaved, error
+                    )
             if number % 50 == 49:
                 await asyncio.sleep(0)
 

@@ -147,6 +147,7 @@ def test_a_slow_receiver_pushes_back_and_relief_is_told_once(net: Net, lane: Lan
             fed.append(sender.send("r", number, lane))
             sender.endpoint.flush()
         assert fed[0] and not fed[-1] and sender.endpoint.congested
+        await until(lambda: len(receiver.items) == 4)
         await asyncio.sleep(0.02)
         assert len(receiver.items) == 4 and sender.relieved == 0
         receiver.handle_all()
