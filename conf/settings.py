@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from conf import modes
 from conf.hosting import BusSettings, GatewaySettings, LoggingSettings, RaySettings, SupervisionSettings
 from conf.section import Names, Section
 from conf.trading import LearnerSettings, RiskSettings, StrategySettings, check_symbols
-from conf.venues import SimulatorSettings, Venue, VenueSettings, default_venues
+from conf.venues import PaperSettings, SimulatorSettings, VenueSections
 
 Mode = Literal["sim", "paper", "demo", "live"]
-RUNNABLE = ("sim",)
 
 
 def _default_strategies() -> tuple[StrategySettings, ...]:
@@ -23,7 +23,7 @@ def _default_strategies() -> tuple[StrategySettings, ...]:
 class Settings(Section):
     """Everything a session can be told. Immutable; travels as ``model_dump_json()``."""
 
-    mode: Mode = Field(default="sim", description="sim: embedded venues; paper, demo and live do not run yet")
+    mode: Mode = Field(default="sim", description="sim: embedded venues; paper, demo, live")
     symbols: Annotated[Names, Field(min_length=1)] = Field(
         default=("bybit:BTCUSDT", "bybit:ETHUSDT", "bybit:SOLUSDT"), description="what is traded, each as venue:NATIVE"
     )
@@ -36,26 +36,15 @@ class Settings(Section):
         description="folder of the journal, snapshots and logs",
     )
     ray: RaySettings = Field(default_factory=RaySettings, description="the cluster the actors run on")
-    simulator: SimulatorSettings = Field(default_factory=SimulatorSettings, description="the embedded venue")
-    exchange: dict[Venue, VenueSettings] = Field(
-        default_factory=default_venues, description="the connections, by venue"
-    )
+    simulator: SimulatorSettings = Field(default_factory=SimulatorSettings, description="the embedded venues")
+    paper: PaperSettings = Field(default_factory=PaperSettings, description="orders of mode paper")
+    exchange: VenueSections = Field(default_factory=VenueSections, description="the connections, by venue")
     risk: RiskSettings = Field(default_factory=RiskSettings, description="the limits no order gets past")
     learner: LearnerSettings = Field(default_factory=LearnerSettings, description="how outcomes change decisions")
     bus: BusSettings = Field(default_factory=BusSettings, description="the signal bus and its journal")
     gateway: GatewaySettings = Field(default_factory=GatewaySettings, description="the API and the dashboard")
     supervision: SupervisionSettings = Field(default_factory=SupervisionSettings, description="restarts")
     logging: LoggingSettings = Field(default_factory=LoggingSettings, description="log files")
-
-    @field_validator("mode")
-    @classmethod
-    def _runs(cls, value: str) -> str:
-        if value not in RUNNABLE:
-            raise ValueError(
-                f"expected sim, the only mode this version runs, found {value!r}; set mode: sim (it trades the same "
-                "strategies against an embedded venue, without keys)"
-            )
-        return value
 
     @field_validator("symbols")
     @classmethod
@@ -79,14 +68,38 @@ class Settings(Section):
             raise ValueError(f"expected symbols of the session, found {symbol!r}; add it to `symbols`")
         return value
 
+    @field_validator("simulator")
+    @classmethod
+    def _embedded(cls, value: SimulatorSettings, info: ValidationInfo) -> SimulatorSettings:
+        mode = info.data.get("mode", "sim")
+        for name in ("replay", "faults"):
+            if mode != "sim" and getattr(value, name):
+                raise ValueError(
+                    f"expected no simulator.{name} in mode {mode}, which has no embedded venues, found "
+                    f"{getattr(value, name)!r}; remove it, or set mode: sim"
+                )
+        traded = {symbol.partition(":")[0] for symbol in info.data.get("symbols", ())}
+        if value.port and len(traded) > 1:
+            raise ValueError(
+                f"expected simulator.port 0 with {len(traded)} venues, which can't share a port, found {value.port}; "
+                "set it to 0"
+            )
+        return value
+
     @field_validator("exchange")
     @classmethod
-    def _venues(cls, value: dict[Venue, VenueSettings], info: ValidationInfo) -> dict[Venue, VenueSettings]:
-        for symbol in info.data.get("symbols", ()):
-            venue = symbol.partition(":")[0]
-            if venue not in value:
-                raise ValueError(f"expected a section {venue!r} for {symbol}, found none; add `exchange.{venue}`")
+    def _venues(cls, value: VenueSections, info: ValidationInfo) -> VenueSections:
+        mode = info.data.get("mode")
+        traded = dict.fromkeys(symbol.partition(":")[0] for symbol in info.data.get("symbols", ()))
+        faults = [fault for venue in traded if mode for fault in value.faults(venue, modes.Mode(mode))]
+        if faults:
+            raise ValueError("; ".join(faults))
         return value
+
+    @property
+    def venues(self) -> tuple[str, ...]:
+        """The venues that are traded, each once, in the order of the symbols."""
+        return tuple(dict.fromkeys(symbol.partition(":")[0] for symbol in self.symbols))
 
     def symbols_of(self, entry: StrategySettings) -> tuple[str, ...]:
         """The symbols ``entry`` trades: its own, or all of the session's."""

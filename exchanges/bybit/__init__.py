@@ -1,4 +1,4 @@
-"""Bybit linear perpetuals, over the official SDK."""
+"""Bybit: linear perpetuals and spot, over the official SDK."""
 
 from exchanges.bybit.adapter import BybitExchange
 from exchanges.bybit.settings import BybitMode, BybitSettings

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import time
 from collections import Counter
 from collections.abc import Coroutine, Sequence
-from decimal import Decimal
 from typing import Any
 
-from exchanges.bybit import wire
+from exchanges.bybit.account import Account
+from exchanges.bybit.catalogue import Catalogue
 from exchanges.bybit.commands import Commands
-from exchanges.bybit.failures import classify
-from exchanges.bybit.rest import RestClient
-from exchanges.bybit.settings import INTERVALS, VENUE, BybitSettings
-from exchanges.bybit.streams import Stream, StreamError, public_topics
+from exchanges.bybit.history import History
+from exchanges.bybit.rest import Rest
+from exchanges.bybit.settings import BybitSettings
+from exchanges.bybit.streams import PRIVATE, Stream, public_topics
+from exchanges.bybit.symbols import SPOT, VENUE, SymbolError, by_category, coins, full
+from exchanges.failures import VenueError
 from exchanges.interface import Capabilities, Sink
 from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar, Trade
-from exchanges.model.venue import Command, InstrumentsReport
+from exchanges.model.position import Balance
+from exchanges.model.venue import BalanceReport, Command, InstrumentsReport
+from exchanges.modes import Mode
+from exchanges.streams import StatusGroup, StreamError
+from runtime.message import Message
 
 logger = logging.getLogger(__name__)
 
+PUBLIC = "public"
 PRIVATE_TOPICS = ["order", "execution", "position", "wallet"]
-_PAGE = 1000
-_DEFAULT_FEES = (Decimal("0.0002"), Decimal("0.00055"))
 
 
 class BybitExchange:
-    """One connection to Bybit's linear perpetuals. All methods belong to one event loop."""
+    """One connection to Bybit: linear perpetuals and spot. All methods belong to one event loop."""
 
     venue = VENUE
     capabilities = Capabilities(
@@ -40,32 +43,53 @@ class BybitExchange:
     def __init__(self, settings: BybitSettings) -> None:
         self.settings = settings
         self._counters: Counter[str] = Counter()
-        self._rest: RestClient | None = None
+        self._rest = Rest(settings)
+        self._catalogue = Catalogue(self._rest, self._counters)
+        self._history = History(self._rest)
+        self._account = Account(self._rest, (), self._counters)
         self._commands: Commands | None = None
-        self._streams: dict[str, Stream] = {}
+        self._streams: list[Stream] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._calls: set[asyncio.Task[None]] = set()
         self._symbols: tuple[str, ...] = ()
+        self._bases: dict[str, str] = {}
         self._sink: Sink = _nowhere
-        self._loaded = asyncio.Event()
 
     # -- life ------------------------------------------------------------------------------
 
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
-        """Start the streams of ``symbols`` (``bybit:BTCUSDT``); see ``exchanges.interface``.
+        """Start the streams of ``symbols`` (``bybit:BTCUSDT``, ``bybit:BTCUSDT.SPOT``); see ``exchanges.interface``.
+
+        In mode ``paper`` there is no private stream: orders are matched on this side.
 
         Raises:
-            WireError: a symbol is not one of this venue.
+            SymbolError: a symbol is not one of this venue, or two spot pairs share their base coin.
         """
-        natives = [wire.native(symbol) for symbol in symbols]
+        named = by_category(symbols)
         self._symbols, self._sink = tuple(symbols), sink
-        self._rest = RestClient(self.settings, self._counters)
-        self._commands = Commands(self.settings, self._rest, sink, self._counters)
-        topics = public_topics(self.settings, natives)
-        public = Stream("public", self.settings, topics, sink, self._counters, self._load)
-        private = Stream("private", self.settings, PRIVATE_TOPICS, sink, self._counters, self._check_key)
-        self._streams = {"public": public, "private": private}
-        self._tasks = [self._spawn(f"{stream.name} stream", stream.run()) for stream in self._streams.values()]
+        self._bases = {full(name, SPOT): coins(name)[0] for name in named.get(SPOT, ())}
+        self._check_bases()
+        self._account = Account(self._rest, symbols, self._counters)
+        self._commands = Commands(self.settings, self._rest, self._symbols, self._bases, self._take, self._counters)
+        self._streams = [*self._public(named)]
+        if self.settings.mode is not Mode.PAPER:
+            self._streams.append(self._stream(PRIVATE, PRIVATE, PRIVATE_TOPICS, self._take))
+        self._tasks = [self._spawn(f"{stream.name} stream", stream.run()) for stream in self._streams]
+        self._tasks.append(self._spawn("clock", self._keep_time()))
+
+    def _public(self, named: dict[str, list[str]]) -> list[Stream]:
+        """One connection for each category; to the outside they are one stream."""
+        group = StatusGroup(PUBLIC, self._take)
+        names = {category: PUBLIC if len(named) == 1 else f"{PUBLIC}_{category}" for category in named}
+        sinks = {category: group.sink(name) for category, name in names.items()}
+        return [
+            self._stream(names[category], category, public_topics(self.settings, natives, category), sinks[category])
+            for category, natives in named.items()
+        ]
+
+    def _stream(self, name: str, channel: str, topics: list[str], sink: Sink) -> Stream:
+        prepare = self._account.ready if channel == PRIVATE else self._load
+        return Stream(name, channel, self.settings, topics, sink, self._counters, prepare, self._skew_s)
 
     async def close(self) -> None:
         """Close the streams and wait for calls in flight."""
@@ -75,23 +99,23 @@ class BybitExchange:
         self._tasks = []
         if self._calls:
             await asyncio.wait(self._calls, timeout=self.settings.request_timeout_s)
-        for stream in self._streams.values():
+        for stream in self._streams:
             await stream.closed()
-        if self._rest is not None:
-            self._rest.close()
+        await self._rest.close()
 
     def stats(self) -> dict[str, float]:
-        """Counters by name: calls, failures, outcomes, messages, bytes, reconnects."""
+        """Counters by name: those of the resilience stack, outcomes, messages, bytes, reconnects, the clock's skew."""
         counters = Counter(self._counters)
-        for stream in self._streams.values():
+        for stream in self._streams:
             counters[f"bytes_{stream.name}"] += stream.bytes
-        return {name: float(count) for name, count in sorted(counters.items())}
+        made = {name: float(count) for name, count in counters.items()}
+        return dict(sorted((made | self._rest.stack.stats() | self._rest.skew.stats()).items()))
 
     def pause(self, paused: bool) -> None:
         """Stop or go on reading public data; private data goes on."""
-        stream = self._streams.get("public")
-        if stream is not None:
-            stream.pause(paused)
+        for stream in self._streams:
+            if stream.name != PRIVATE:
+                stream.pause(paused)
 
     # -- commands --------------------------------------------------------------------------
 
@@ -109,112 +133,77 @@ class BybitExchange:
         task.add_done_callback(_report)
         return task
 
-    # -- history ---------------------------------------------------------------------------
+    def _take(self, message: Message) -> None:
+        """What goes out; a change of the wallet makes kept balances old."""
+        if isinstance(message, BalanceReport):
+            self._account.changed()
+        self._sink(message)
+
+    # -- what can be asked -----------------------------------------------------------------
 
     async def bars(self, symbol: str, interval_ns: int, start_ns: int, end_ns: int) -> list[Bar]:
         """History of closed bars in ``[start_ns, end_ns)``, oldest first.
 
         Raises:
             ValueError: the venue has no candles of that length.
+            VenueError: a call failed.
         """
-        seconds = interval_ns // 1_000_000_000
-        if seconds not in INTERVALS or interval_ns % 1_000_000_000:
-            raise ValueError(f"expected an interval in seconds among {sorted(INTERVALS)}, found {interval_ns} ns")
-        native, found = wire.native(symbol), {}
-        end_ms = -(-end_ns // wire.MS) - 1
-        while end_ms * wire.MS >= start_ns:
-            rows = await self._kline(native, INTERVALS[seconds], -(-start_ns // wire.MS), end_ms)
-            found.update({int(row[0]): row for row in rows})
-            if len(rows) < _PAGE:
-                break
-            end_ms = min(int(row[0]) for row in rows) - 1
-        bars = wire.kline_rows(list(found.values()), native, interval_ns, time.time_ns() // wire.MS)
-        return [bar for bar in bars if start_ns <= bar.ts_ns < end_ns]
-
-    async def _kline(self, native: str, interval: str, start_ms: int, end_ms: int) -> list[list[str]]:
-        result = await self._client().query(
-            lambda session: session.get_kline(
-                category=self.settings.category,
-                symbol=native,
-                interval=interval,
-                start=start_ms,
-                end=end_ms,
-                limit=_PAGE,
-            )
-        )
-        rows: list[list[str]] = result["list"]
-        return rows
+        return await self._history.bars(symbol, interval_ns, start_ns, end_ns)
 
     async def trades(self, symbol: str, limit: int) -> list[Trade]:
         """The most recent public trades (1000 at most), oldest first."""
-        native = wire.native(symbol)
-        result = await self._client().query(
-            lambda session: session.get_public_trade_history(
-                category=self.settings.category, symbol=native, limit=min(limit, _PAGE)
-            )
-        )
-        return wire.recent_trades(result["list"], time.time_ns())
+        return await self._history.trades(symbol, limit)
+
+    async def instruments(self, symbols: Sequence[str]) -> dict[str, Instrument]:
+        """The rules of those of ``symbols`` that the venue lists, some minutes old at most."""
+        return await self._catalogue.instruments(symbols)
+
+    async def balances(self) -> tuple[Balance, ...]:
+        """The coins of the account, a few seconds old at most. Reconciliation asks with ``FetchState`` instead."""
+        return await self._account.balances()
 
     # -- before the streams ----------------------------------------------------------------
 
-    def _client(self) -> RestClient:
-        if self._rest is None:
-            self._rest = RestClient(self.settings, self._counters)
-        return self._rest
-
     async def _load(self) -> None:
         """Fetch the instruments' rules and report them, before each public connection."""
-        instruments = await self._instruments()
+        try:
+            instruments = await self._catalogue.instruments(self._symbols)
+        except VenueError as error:
+            raise StreamError(f"instruments: {error.failure.code} {error.failure.reason}") from error
         missing = [symbol for symbol in self._symbols if symbol not in instruments]
         if missing:
             raise StreamError(f"expected {', '.join(missing)} among the venue's instruments, found no such symbol")
+        self._bases.update({symbol: instruments[symbol].base for symbol in self._bases})
+        self._check_bases()
         self._sink(InstrumentsReport(tuple(instruments[symbol] for symbol in self._symbols)))
 
-    async def _instruments(self) -> dict[str, Instrument]:
-        fees = await self._fees()
-        wanted, found, cursor = set(self._symbols), {}, ""
+    def _check_bases(self) -> None:
+        """A coin in the wallet can only be the holding of one pair."""
+        for symbol, base in self._bases.items():
+            others = [other for other in self._bases if other != symbol and self._bases[other] == base]
+            if base and others:
+                raise SymbolError(
+                    f"expected one spot pair for each coin, found {symbol} and {others[0]} of {base}; drop one of them"
+                )
+
+    async def _keep_time(self) -> None:
+        """Measure the clock from time to time; one that has gone wrong ends the private stream."""
         while True:
-            page = await self._instrument_page(cursor)
-            for row in page["list"]:
-                symbol = wire.full(row["symbol"])
-                if symbol in wanted:
-                    found[symbol] = wire.instrument(row, *fees.get(symbol, _DEFAULT_FEES))
-            cursor = str(page.get("nextPageCursor") or "")
-            if not cursor or not page["list"]:
-                return found
+            await asyncio.sleep(self.settings.sync_every_s)
+            try:
+                await self._account.check_clock()
+            except StreamError as error:
+                logger.warning("bybit: %s", error)
+                if self._rest.skew.fault(self.settings.max_skew_s):
+                    self._end_private(str(error))
 
-    async def _instrument_page(self, cursor: str) -> dict[str, Any]:
-        page: dict[str, Any] = await self._client().query(
-            lambda session: session.get_instruments_info(
-                category=self.settings.category, limit=_PAGE, cursor=cursor or None
-            )
-        )
-        return page
+    def _end_private(self, reason: str) -> None:
+        for stream in self._streams:
+            if stream.name == PRIVATE:
+                stream.end(reason)
 
-    async def _fees(self) -> dict[str, tuple[Decimal, Decimal]]:
-        """Maker and taker fee by symbol; the venue's standard rates where the account's can't be had."""
-        try:
-            result = await self._client().query(lambda session: session.get_fee_rates(category=self.settings.category))
-            return {
-                wire.full(row["symbol"]): (wire.amount(row, "makerFeeRate"), wire.amount(row, "takerFeeRate"))
-                for row in result["list"]
-            }
-        except Exception as error:
-            failure = classify(error, time.time_ns())
-            logger.warning("fee rates: %s %s; the standard rates are used", failure.code, failure.reason)
-            self._counters["fees_assumed"] += 1
-            return {}
-
-    async def _check_key(self) -> None:
-        """Refuse to open the private stream with a key that can't trade."""
-        await asyncio.sleep(random.uniform(0, 0.02))
-        try:
-            facts = await self._client().query(lambda session: session.get_api_key_information())
-        except Exception as error:
-            failure = classify(error, time.time_ns())
-            raise StreamError(f"key check: {failure.code} {failure.reason}") from error
-        if int(facts.get("readOnly") or 0):
-            raise StreamError("expected a key that may trade, found a read-only one: make a new key")
+    def _skew_s(self) -> float:
+        return self._rest.skew.offset_ns / 1e9
 
 
 def _nowhere(message: object) -> None:

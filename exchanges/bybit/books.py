@@ -21,11 +21,24 @@ class OrderBook:
         self.valid = False
 
     def apply(self, message: wire.BookMessage) -> bool:
-        """Take in a snapshot or a delta; ``False`` if it can't be used (stale, or no snapshot yet)."""
+        """Take in a snapshot or a delta; ``False`` if it can't be used (stale, or no snapshot yet).
+
+        A book whose sides cross, or of which a part could not be read, is not ``valid`` until the next snapshot.
+
+        Raises:
+            ValueError: a price or size is none.
+        """
+        try:
+            return self._apply(message)
+        except ValueError:
+            self.valid = False
+            raise
+
+    def _apply(self, message: wire.BookMessage) -> bool:
         data = message.data
         if message.type == "snapshot":
-            self.bids = {float(price): float(size) for price, size in data.b if float(size)}
-            self.asks = {float(price): float(size) for price, size in data.a if float(size)}
+            self.bids = {wire.price(at): wire.size(many) for at, many in data.b if wire.size(many)}
+            self.asks = {wire.price(at): wire.size(many) for at, many in data.a if wire.size(many)}
             self.valid = True
         elif not self.valid or data.u <= self.update:
             return False
@@ -54,9 +67,9 @@ class OrderBook:
 
 def _merge(side: dict[float, float], levels: list[tuple[str, str]]) -> None:
     """Size 0 removes a level; removing one that isn't there changes nothing."""
-    for price, size in levels:
-        amount = float(size)
+    for at, many in levels:
+        amount = wire.size(many)
         if amount:
-            side[float(price)] = amount
+            side[wire.price(at)] = amount
         else:
-            side.pop(float(price), None)
+            side.pop(wire.price(at), None)

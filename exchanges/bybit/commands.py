@@ -1,17 +1,19 @@
-"""Commands carried out: one call each, never repeated, and an outcome whatever happens."""
+"""Bybit's commands: how each is asked of the venue, and what its answer says."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from exchanges.bybit import wire
-from exchanges.bybit.failures import Failure, classify
-from exchanges.bybit.rest import RestClient, TooBusyError
+from exchanges.bybit import endpoints, wire
+from exchanges.bybit.failures import classify
+from exchanges.bybit.rest import Rest
 from exchanges.bybit.settings import BybitSettings
+from exchanges.bybit.symbols import LINEAR, SPOT, by_category, native
+from exchanges.commands import CommandRunner
+from exchanges.commands import result as outcome_of
 from exchanges.interface import Sink
 from exchanges.model.order import Fill, Order
 from exchanges.model.position import Balance
@@ -19,172 +21,160 @@ from exchanges.model.venue import (
     AmendOrder,
     CancelAll,
     CancelOrder,
-    Command,
     CommandResult,
-    FetchState,
     Outcome,
     PlaceOrder,
     QueryOrder,
     VenuePosition,
-    VenueState,
 )
+from exchanges.resilience import Endpoint
 
-T = TypeVar("T")
 _WEEK_NS = 7 * 86_400 * 1_000_000_000
 _PAGES = 200
 """Pages of one list, at most: a venue that never ends its list must not keep us for ever."""
 
 
-class Commands:
-    """Runs commands against the REST interface and reports to the sink."""
+class Commands(CommandRunner):
+    """Runs commands against the REST interface and reports to the sink.
 
-    def __init__(self, settings: BybitSettings, rest: RestClient, sink: Sink, counters: Counter[str]) -> None:
+    Args:
+        symbols: Whose categories are asked about.
+        bases: The base coins of the spot pairs among them, by symbol, as far as they are known.
+    """
+
+    def __init__(
+        self,
+        settings: BybitSettings,
+        rest: Rest,
+        symbols: tuple[str, ...],
+        bases: Mapping[str, str],
+        sink: Sink,
+        counters: Counter[str],
+    ) -> None:
+        super().__init__(sink, counters, classify)
         self._settings = settings
         self._rest = rest
-        self._sink = sink
-        self._counters = counters
-
-    async def run(self, command: Command) -> None:
-        """Carry out ``command``; the sink gets a ``CommandResult`` or a ``VenueState``."""
-        if isinstance(command, FetchState):
-            self._sink(await self._state(command.since_ns))
-            return
-        work: dict[type[Command], Callable[[Any], Awaitable[CommandResult]]] = {
-            PlaceOrder: self._place,
-            AmendOrder: self._amend,
-            CancelOrder: self._cancel,
-            CancelAll: self._cancel_all,
-            QueryOrder: self._query,
-        }
-        handler = work.get(type(command))
-        if handler is None:
-            self._sink(_result(command, Outcome.NOT_SENT, "UNSUPPORTED", f"no {type(command).__name__} here"))
-            return
-        try:
-            answer = await handler(command)
-        except Exception as error:
-            # A command always ends in an outcome: what the error means for it is decided in one place.
-            failure = self.failure(error)
-            self._counters[f"outcome_{failure.outcome.value}"] += 1
-            answer = _result(command, failure.outcome, failure.code, failure.reason, retry=failure.retry_after_ns)
-        self._sink(answer)
-
-    def failure(self, error: Exception) -> Failure:
-        """What ``error`` means for the command it ended."""
-        if isinstance(error, TooBusyError):
-            return Failure(Outcome.NOT_SENT, "LIMITER", str(error), error.wait_ns)
-        return classify(error, time.time_ns())
+        self._categories = sorted(by_category(symbols))
+        self._bases = bases
 
     # -- orders ----------------------------------------------------------------------------
 
-    async def _place(self, command: PlaceOrder) -> CommandResult:
-        request = wire.place_request(command, self._settings.category)
-        result = await self._rest.order(lambda session: session.place_order(**request))
-        return _result(command, Outcome.ACCEPTED, venue_id=str(result.get("orderId", "")))
+    async def place(self, command: PlaceOrder) -> CommandResult:
+        request = wire.place_request(command)
+        result = await self._rest.order(endpoints.PLACE, _calling("place_order", request), key=command.client_id)
+        return outcome_of(command, Outcome.ACCEPTED, venue_id=str(result.get("orderId", "")))
 
-    async def _amend(self, command: AmendOrder) -> CommandResult:
-        request = self._named(command.client_id, command.symbol)
+    async def amend(self, command: AmendOrder) -> CommandResult:
+        request = _named(command.client_id, command.symbol)
         if command.quantity is not None:
             request["qty"] = wire.plain(command.quantity)
         if command.price is not None:
             request["price"] = wire.plain(command.price)
-        result = await self._rest.order(lambda session: session.amend_order(**request))
-        return _result(command, Outcome.ACCEPTED, venue_id=str(result.get("orderId", "")))
+        result = await self._rest.order(endpoints.AMEND, _calling("amend_order", request), key=command.client_id)
+        return outcome_of(command, Outcome.ACCEPTED, venue_id=str(result.get("orderId", "")))
 
-    async def _cancel(self, command: CancelOrder) -> CommandResult:
-        request = self._named(command.client_id, command.symbol)
-        result = await self._rest.cancel(lambda session: session.cancel_order(**request))
-        return _result(command, Outcome.ACCEPTED, venue_id=str(result.get("orderId", "")))
+    async def cancel(self, command: CancelOrder) -> CommandResult:
+        request = _named(command.client_id, command.symbol)
+        result = await self._rest.ask_account(
+            endpoints.CANCEL, _calling("cancel_order", request), key=command.client_id
+        )
+        return outcome_of(command, Outcome.ACCEPTED, venue_id=str(result.get("orderId", "")))
 
-    async def _cancel_all(self, command: CancelAll) -> CommandResult:
-        request: dict[str, Any] = {"category": self._settings.category}
+    async def cancel_all(self, command: CancelAll) -> CommandResult:
+        """All of a symbol, or of every category; one category's failure doesn't keep the others from it."""
         if command.symbol:
-            request["symbol"] = wire.native(command.symbol)
+            category, name = native(command.symbol)
+            requests = [{"category": category, "symbol": name}]
         else:
-            request["settleCoin"] = self._settings.settle_coin
-        await self._rest.cancel(lambda session: session.cancel_all_orders(**request))
-        return _result(command, Outcome.ACCEPTED)
+            requests = [self._settled(category) for category in self._categories]
+        ends = await asyncio.gather(*(self._cancel_many(request) for request in requests), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+        return outcome_of(command, Outcome.ACCEPTED)
 
-    def _named(self, client_id: str, symbol: str) -> dict[str, Any]:
-        return {"category": self._settings.category, "symbol": wire.native(symbol), "orderLinkId": client_id}
+    async def _cancel_many(self, request: dict[str, Any]) -> None:
+        await self._rest.ask_account(endpoints.CANCEL_ALL, _calling("cancel_all_orders", request))
 
-    async def _query(self, command: QueryOrder) -> CommandResult:
+    async def query(self, command: QueryOrder) -> CommandResult:
         """Open orders first, then history: an order that ends in between is in the second answer."""
-        request = self._named(command.client_id, command.symbol)
-        for name in ("get_open_orders", "get_order_history"):
-            result = await self._rest.query(_calling(name, request))
+        request = _named(command.client_id, command.symbol)
+        for endpoint, name in ((endpoints.QUERY_OPEN, "get_open_orders"), (endpoints.QUERY_ENDED, "get_order_history")):
+            result = await self._rest.ask_account(endpoint, _calling(name, request), key=command.client_id)
             for row in result["list"]:
                 if row.get("orderLinkId") == command.client_id:
-                    found = wire.order(row)
-                    return _result(command, Outcome.ACCEPTED, venue_id=found.venue_id, order=found)
-        return _result(command, Outcome.NOT_FOUND)
+                    found = wire.order(row, request["category"])
+                    return outcome_of(command, Outcome.ACCEPTED, venue_id=found.venue_id, order=found)
+        return outcome_of(command, Outcome.NOT_FOUND)
 
     # -- the whole state -------------------------------------------------------------------
 
-    async def _state(self, since_ns: int) -> VenueState:
-        """Fetch everything at once; what fails makes the answer incomplete, and is named."""
-        started_ns = time.time_ns()
-        problems: list[str] = []
-        orders, fills, positions, balances = await asyncio.gather(
-            self._part("orders", self._orders(), problems),
-            self._part("fills", self._fills(since_ns, started_ns), problems),
-            self._part("positions", self._positions(), problems),
-            self._part("balances", self._balances(), problems),
-        )
-        if problems:
-            self._counters["states_incomplete"] += 1
-        return VenueState(not problems, started_ns, orders, fills, positions, balances, "; ".join(problems))
+    async def orders(self) -> tuple[Order, ...]:
+        found = [(category, await self._rows(category, "get_open_orders", limit=50, openOnly=0))
+                 for category in self._categories]  # fmt: skip
+        orders = [wire.order(row, category) for category, rows in found for row in rows]
+        return tuple(order for order in orders if not order.status.final)
 
-    async def _part(self, name: str, work: Awaitable[tuple[T, ...]], problems: list[str]) -> tuple[T, ...]:
-        """One part of the state; a failure goes to ``problems``."""
-        try:
-            return await work
-        except Exception as error:
-            failure = self.failure(error)
-            problems.append(f"{name}: {failure.code} {failure.reason}")
-            return ()
+    async def _rows(self, category: str, name: str, **more: Any) -> list[dict[str, Any]]:
+        return await self._pages(endpoints.OPEN_ORDERS, name, {**self._settled(category), **more})
 
-    async def _orders(self) -> tuple[Order, ...]:
-        request = self._settled(limit=50, openOnly=0)
-        rows = await self._pages("get_open_orders", request)
-        return tuple(order for row in rows if not (order := wire.order(row)).status.final)
+    async def positions(self) -> tuple[VenuePosition, ...]:
+        """Perpetuals as the venue lists them; of spot pairs what the wallet holds of the base coin."""
+        made: list[VenuePosition] = []
+        if LINEAR in self._categories:
+            request = {**self._settled(LINEAR), "limit": 200}
+            rows = await self._pages(endpoints.POSITIONS, "get_positions", request)
+            made.extend(wire.position(row) for row in rows)
+        if SPOT in self._categories:
+            for account in await self._wallet():
+                made.extend(wire.holdings(account, self._bases))
+        return tuple(made)
 
-    async def _positions(self) -> tuple[VenuePosition, ...]:
-        rows = await self._pages("get_positions", self._settled(limit=200))
-        return tuple(wire.position(row) for row in rows)
+    async def fills(self, since_ns: int, until_ns: int) -> tuple[Fill, ...]:
+        """Executions since ``since_ns``, in windows of the seven days the venue allows.
 
-    async def _fills(self, since_ns: int, until_ns: int) -> tuple[Fill, ...]:
-        """Executions since ``since_ns``, in windows of the seven days the venue allows."""
+        Funding payments are in the same list; they go to the sink by themselves.
+        """
         made: dict[str, Fill] = {}
-        start = max(since_ns, until_ns - 26 * _WEEK_NS)
-        while start <= until_ns:
-            end = start + _WEEK_NS - wire.MS
-            request: dict[str, Any] = {
-                "category": self._settings.category,
-                "limit": 100,
-                "startTime": start // wire.MS,
-                "endTime": end // wire.MS,
-            }
-            for row in await self._pages("get_executions", request):
-                fill = wire.fill(row)
-                if fill is not None:
-                    made[fill.execution_id] = fill
-            start = end + wire.MS
+        for category in self._categories:
+            start = max(since_ns, until_ns - 26 * _WEEK_NS)
+            while start <= until_ns:
+                end = start + _WEEK_NS - wire.MS
+                for row in await self._executions(category, start // wire.MS, end // wire.MS):
+                    fill, paid = wire.fill(row, category), wire.payment(row, category)
+                    if fill is not None:
+                        made[fill.execution_id] = fill
+                    if paid is not None:
+                        self.sink(paid)
+                start = end + wire.MS
         return tuple(made.values())
 
-    async def _balances(self) -> tuple[Balance, ...]:
-        result = await self._rest.query(lambda session: session.get_wallet_balance(accountType="UNIFIED"))
-        return tuple(balance for account in result["list"] for balance in wire.balances(account))
+    async def _executions(self, category: str, start_ms: int, end_ms: int) -> list[dict[str, Any]]:
+        request = {"category": category, "limit": 100, "startTime": start_ms, "endTime": end_ms}
+        return await self._pages(endpoints.EXECUTIONS, "get_executions", request)
 
-    def _settled(self, **more: Any) -> dict[str, Any]:
-        return {"category": self._settings.category, "settleCoin": self._settings.settle_coin, **more}
+    async def balances(self) -> tuple[Balance, ...]:
+        return tuple(balance for account in await self._wallet() for balance in wire.balances(account))
 
-    async def _pages(self, name: str, request: dict[str, Any]) -> list[dict[str, Any]]:
+    async def _wallet(self) -> list[dict[str, Any]]:
+        """The accounts; the parts of one reconciliation share one answer, which is never older than it."""
+        result = await self._rest.ask_account(
+            endpoints.WALLET, _calling("get_wallet_balance", {"accountType": "UNIFIED"}), key=self.fetch
+        )
+        accounts: list[dict[str, Any]] = result["list"]
+        return accounts
+
+    def _settled(self, category: str) -> dict[str, Any]:
+        """What narrows a list down as the venue wants it: perpetuals by settlement coin, spot not at all."""
+        return {"category": category} | ({"settleCoin": self._settings.settle_coin} if category == LINEAR else {})
+
+    async def _pages(self, endpoint: Endpoint, name: str, request: dict[str, Any]) -> list[dict[str, Any]]:
         """All rows of a paged list; the cursor goes back exactly as it came."""
         rows: list[dict[str, Any]] = []
         cursor = ""
         for _ in range(_PAGES):
-            result = await self._rest.query(_calling(name, {**request, "cursor": cursor} if cursor else request))
+            call = _calling(name, {**request, "cursor": cursor} if cursor else request)
+            result = await self._rest.ask_account(endpoint, call, key=request["category"])
             rows.extend(result["list"])
             following = str(result.get("nextPageCursor") or "")
             if not following or not result["list"] or following == cursor:
@@ -193,19 +183,10 @@ class Commands:
         raise wire.WireError(f"expected {name} to end within {_PAGES} pages, found more")
 
 
+def _named(client_id: str, symbol: str) -> dict[str, Any]:
+    category, name = native(symbol)
+    return {"category": category, "symbol": name, "orderLinkId": client_id}
+
+
 def _calling(name: str, request: dict[str, Any]) -> Callable[[Any], Any]:
     return lambda session: getattr(session, name)(**request)
-
-
-def _result(
-    command: Command,
-    outcome: Outcome,
-    code: str = "",
-    reason: str = "",
-    *,
-    venue_id: str = "",
-    order: Order | None = None,
-    retry: int = 0,
-) -> CommandResult:
-    client_id, symbol = getattr(command, "client_id", ""), getattr(command, "symbol", "")
-    return CommandResult(type(command).__name__, client_id, symbol, outcome, code, reason, venue_id, order, retry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import websocket
 from pybit.unified_trading import WebSocket
 
-from exchanges.bybit.settings import BybitMode, BybitSettings
+from exchanges.bybit.settings import BybitSettings
+from exchanges.modes import Mode
 
 _VENUE = re.compile(r"^wss://\{SUBDOMAIN\}\.\{DOMAIN\}\.(?:\{TLD\}|com)")
 TOPICS_A_REQUEST = 10
@@ -62,8 +64,12 @@ class RawSocket(WebSocket):  # type: ignore[misc]
         self.ws.send(self.custom_ping_message)
 
 
-def open_socket(channel: str, base: str, on_text: Callable[[str], None], settings: BybitSettings) -> RawSocket:
+def open_socket(
+    channel: str, base: str, on_text: Callable[[str], None], settings: BybitSettings, skew_s: float = 0.0
+) -> RawSocket:
     """Connect, and send the authentication on the private channel. Blocks: call it on a thread.
+
+    ``skew_s`` is by how much the venue's clock is ahead of ours: the authentication is valid for that much longer.
 
     Raises:
         Exception: whatever the SDK or the network raise when there is no connection.
@@ -74,8 +80,8 @@ def open_socket(channel: str, base: str, on_text: Callable[[str], None], setting
         channel,
         base,
         on_text,
-        demo=private and settings.mode is BybitMode.DEMO,
+        demo=private and settings.mode is Mode.DEMO,
         api_key=settings.key if private else None,
         api_secret=settings.secret if private else None,
-        private_auth_expire=settings.auth_expire_s,
+        private_auth_expire=settings.auth_expire_s + math.ceil(max(0.0, skew_s)),
     )

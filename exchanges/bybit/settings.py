@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import enum
+from decimal import Decimal
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
-VENUE = "bybit"
+from exchanges.bybit.symbols import VENUE
+from exchanges.modes import Mode, check_addresses, check_key
 
-
-class BybitMode(enum.StrEnum):
-    """Which Bybit: the embedded simulator, live prices alone, the demo account, or real money."""
-
-    SIM = "sim"
-    PAPER = "paper"
-    DEMO = "demo"
-    LIVE = "live"
+BybitMode = Mode
 
 
 class Endpoints(NamedTuple):
@@ -28,26 +21,23 @@ class Endpoints(NamedTuple):
     private: str
 
 
-_LIVE = Endpoints("https://api.bybit.com", "wss://stream.bybit.com", "wss://stream.bybit.com")
-_DEMO = Endpoints("https://api-demo.bybit.com", "wss://stream.bybit.com", "wss://stream-demo.bybit.com")
-_DEFAULTS = {BybitMode.PAPER: _LIVE, BybitMode.LIVE: _LIVE, BybitMode.DEMO: _DEMO}
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
 class BybitSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where to connect, as whom, and how patiently. Times in seconds.
 
     ``streams`` may name ``trade``, ``quote``, ``bar``, ``book`` and ``ticker``. An empty address is the
-    venue's own for the mode; ``sim`` has none.
+    venue's own for the mode; ``sim`` has none. In mode ``live`` the key must belong to ``live_account``.
+    ``leverage`` is set for every perpetual before the first private connection; without it the account's
+    own stays. The limits may be lower than the venue's, never higher. ``max_skew_s`` is how far this
+    machine's clock may be off the venue's.
     """
 
-    mode: BybitMode
+    mode: Mode
     key: str = ""
     secret: str = ""
     rest_url: str = ""
     public_url: str = ""
     private_url: str = ""
-    category: str = "linear"
+    live_account: str = ""
     settle_coin: str = "USDT"
     streams: tuple[str, ...] = ("trade", "quote", "bar")
     bar_interval_s: int = 60
@@ -63,6 +53,12 @@ class BybitSettings(msgspec.Struct, frozen=True, kw_only=True):
     order_threads: int = 4
     cancel_threads: int = 2
     query_threads: int = 4
+    read_tries: int = 4
+    retry_base_s: float = 1.0
+    retry_cap_s: float = 60.0
+    leverage: Decimal | None = None
+    max_skew_s: float = 5.0
+    sync_every_s: float = 60.0
     recv_window_ms: int = 5000
     auth_expire_s: int = 10
     buffer_messages: int = 10_000
@@ -70,19 +66,10 @@ class BybitSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._check_streams()
-        endpoints = self.endpoints
-        hosts = {urlsplit(url).hostname or "" for url in endpoints}
-        if self.mode is BybitMode.SIM and not hosts <= set(_LOOPBACK):
-            raise ValueError(f"expected addresses on this machine in mode sim, found {sorted(hosts)}")
-        private = {urlsplit(endpoints.rest).hostname or "", urlsplit(endpoints.private).hostname or ""}
-        demo = {host for host in private if "demo" in host}
-        if self.mode is BybitMode.DEMO and private - demo - set(_LOOPBACK):
-            raise ValueError(
-                f"expected the demo account's addresses in mode demo, found {sorted(private - demo)}; "
-                f"leave rest_url and private_url empty, or change the mode"
-            )
-        if self.mode is BybitMode.LIVE and demo:
-            raise ValueError(f"expected the live addresses in mode live, found {sorted(demo)}; change the mode to demo")
+        check_addresses(VENUE, self.mode, self._given)
+        check_key(VENUE, self.mode, self.key)
+        if self.leverage is not None and not 1 <= self.leverage <= 200:
+            raise ValueError(f"expected a leverage from 1 to 200, or none, found {self.leverage}")
 
     def _check_streams(self) -> None:
         unknown = sorted(set(self.streams) - {"trade", "quote", "bar", "book", "ticker"})
@@ -96,14 +83,12 @@ class BybitSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def endpoints(self) -> Endpoints:
         """The addresses in force."""
-        if self.mode is BybitMode.SIM and not (self.rest_url and self.public_url and self.private_url):
-            raise ValueError("expected rest_url, public_url and private_url in mode sim, found at least one empty")
-        default = _DEFAULTS.get(self.mode, Endpoints("", "", ""))
-        return Endpoints(
-            (self.rest_url or default.rest).rstrip("/"),
-            (self.public_url or default.public).rstrip("/"),
-            (self.private_url or default.private).rstrip("/"),
-        )
+        found = check_addresses(VENUE, self.mode, self._given)
+        return Endpoints(found["rest_url"], found["public_url"], found["private_url"])
+
+    @property
+    def _given(self) -> dict[str, str]:
+        return {"rest_url": self.rest_url, "public_url": self.public_url, "private_url": self.private_url}
 
     def __repr__(self) -> str:
         key = "set" if self.key else "none"

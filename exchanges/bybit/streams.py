@@ -1,10 +1,8 @@
-"""Supervised streams: connect, authenticate, subscribe, watch, and begin again with backoff."""
+"""Bybit's streams: the SDK's raw socket under supervision, its messages parsed on the loop."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -16,136 +14,140 @@ from exchanges.bybit.inlet import Inlet
 from exchanges.bybit.parser import Parser
 from exchanges.bybit.rawsocket import RawSocket, open_socket
 from exchanges.bybit.settings import INTERVALS, BybitSettings
+from exchanges.bybit.symbols import LINEAR, SPOT, VENUE
 from exchanges.interface import Sink
-from exchanges.model.venue import VENUE_PORT, StreamStatus
-from runtime.lifecycle import DeadLetter
+from exchanges.streams import StreamError, StreamKeeper, StreamPace
 
-logger = logging.getLogger(__name__)
-
+PRIVATE = "private"
 _LOOK_S = 0.1
-_KEPT = 2_000
-"""Characters of a message that can't be read that are reported."""
-
-_STEADY_S = 30.0
-"""A connection that lasted this long starts the backoff anew."""
 
 
-class StreamError(Exception):
-    """Why a connection of a stream has ended."""
+async def _abandon(opening: asyncio.Future[RawSocket]) -> None:
+    """Close a connection that was given up before it stood."""
+    socket = await opening
+    await asyncio.to_thread(socket.exit)
 
 
-def public_topics(settings: BybitSettings, natives: list[str]) -> list[str]:
-    """The topics of the wanted streams for all symbols."""
+def public_topics(settings: BybitSettings, natives: list[str], category: str = LINEAR) -> list[str]:
+    """The topics of the wanted streams for all symbols of a category."""
     names = {
         "trade": "publicTrade",
         "quote": "orderbook.1",
-        "book": f"orderbook.{settings.book_depth}",
+        "book": f"orderbook.{_depth(settings, category)}",
         "bar": f"kline.{INTERVALS.get(settings.bar_interval_s, '')}",
         "ticker": "tickers",
     }
     return [f"{names[stream]}.{native}" for native in natives for stream in settings.streams]
 
 
-class Stream:
-    """One stream for as long as the exchange connection lives; ``StreamStatus`` tells when it is up."""
+def _depth(settings: BybitSettings, category: str) -> int:
+    """The depths above 200 are of perpetuals alone."""
+    return min(settings.book_depth, 200) if category == SPOT else settings.book_depth
+
+
+def pace(settings: BybitSettings) -> StreamPace:
+    """The patience of Bybit's streams."""
+    return StreamPace(
+        stale_after_s=settings.stale_after_s,
+        connect_timeout_s=settings.connect_timeout_s,
+        backoff_base_s=settings.backoff_base_s,
+        backoff_cap_s=settings.backoff_cap_s,
+        look_s=_LOOK_S,
+    )
+
+
+class Stream(StreamKeeper):
+    """One of the venue's streams, on one of its channels: ``private``, or the category of a public one.
+
+    ``prepare`` is awaited before each connection; ``skew_s`` tells how far the venue's clock is ahead.
+    """
 
     def __init__(
         self,
         name: str,
+        channel: str,
         settings: BybitSettings,
         topics: list[str],
         sink: Sink,
         counters: Counter[str],
         prepare: Callable[[], Awaitable[None]],
+        skew_s: Callable[[], float],
     ) -> None:
-        self.name = name
-        self.up = False
+        super().__init__(VENUE, name, pace(settings), sink, counters)
+        self._private = channel == PRIVATE
+        self._channel = channel
+        self._skew_s = skew_s
         self._settings = settings
         self._topics = topics
-        self._sink = sink
-        self._counters = counters
         self._prepare = prepare
-        self._parser = Parser(settings, counters, self._malformed)
+        self._parser = Parser(settings, counters, self.malformed, LINEAR if self._private else channel, self.end)
         self._inlet: Inlet | None = None
-        self._paused = False
+        self._socket: RawSocket | None = None
         self._answers: asyncio.Queue[wire.Envelope] = asyncio.Queue()
-        self._leaving: set[asyncio.Task[None]] = set()
-        self._told_s = 0.0
-
-    async def run(self) -> None:
-        """Keep the stream up until cancelled."""
-        attempt = 0
-        while True:
-            began = time.monotonic()
-            try:
-                await self._session()
-            except asyncio.CancelledError:
-                self._status(False, "closed")
-                raise
-            except Exception as error:
-                # Whatever ended it, the answer is the same: say so and connect again.
-                reason = str(error) if isinstance(error, StreamError) else f"{type(error).__name__}: {error}"
-                logger.warning("the %s stream of bybit ended: %s", self.name, reason)
-                self._status(False, reason)
-            self._counters[f"reconnects_{self.name}"] += 1
-            attempt = 0 if time.monotonic() - began > _STEADY_S else attempt + 1
-            wait = min(self._settings.backoff_cap_s, self._settings.backoff_base_s * 2 ** min(attempt - 1, 16))
-            await asyncio.sleep(wait * random.uniform(0.5, 1.0))
-
-    def pause(self, paused: bool) -> None:
-        """Stop or go on reading."""
-        self._paused = paused
-        if self._inlet is not None:
-            self._inlet.pause(paused)
+        self._next_ping_s = 0.0
 
     @property
     def bytes(self) -> int:
         """Characters received on the present connection."""
         return self._inlet.bytes if self._inlet is not None else 0
 
-    async def closed(self) -> None:
-        """Wait for the sockets on their way out."""
-        if self._leaving:
-            await asyncio.wait(self._leaving, timeout=4.0)
+    @property
+    def idle_s(self) -> float:
+        return self._inlet.idle_s if self._inlet is not None else 0.0
+
+    def on_pause(self) -> None:
+        if self._inlet is not None:
+            self._inlet.pause(self.paused)
 
     # -- one connection --------------------------------------------------------------------
 
-    async def _session(self) -> None:
-        """One connection from its beginning to its end, which is always an exception."""
+    async def prepare(self) -> None:
         await self._prepare()
+
+    async def open(self) -> None:
+        """Connect, authenticate where needed, subscribe, and wait for the venue's consent."""
+        settings = self._settings
         self._parser.reset()
         self._answers = asyncio.Queue()
-        settings, loop = self._settings, asyncio.get_running_loop()
-        inlet = self._inlet = Inlet(loop, self._take, settings.buffer_messages)
-        inlet.pause(self._paused)
-        channel = "private" if self.name == "private" else settings.category
-        base = settings.endpoints.private if self.name == "private" else settings.endpoints.public
-        socket: RawSocket | None = None
+        self._next_ping_s = 0.0
+        inlet = self._inlet = Inlet(asyncio.get_running_loop(), self._take, settings.buffer_messages)
+        inlet.pause(self.paused)
+        base = settings.endpoints.private if self._private else settings.endpoints.public
+        opening = asyncio.ensure_future(
+            asyncio.to_thread(open_socket, self._channel, base, inlet.put, settings, self._skew_s())
+        )
         try:
-            socket = await asyncio.to_thread(open_socket, channel, base, inlet.put, settings)
-            await self._greet(socket)
-            self._status(True, "")
-            await self._watch(socket, inlet)
-        finally:
-            inlet.close()
-            self._counters[f"bytes_{self.name}"] += inlet.bytes
-            self._counters[f"blocked_{self.name}"] += inlet.waits
-            self._inlet = None
-            if socket is not None:
-                task = loop.create_task(asyncio.to_thread(socket.exit))
-                self._leaving.add(task)
-                task.add_done_callback(self._leaving.discard)
-
-    async def _greet(self, socket: RawSocket) -> None:
-        """Authenticate where needed, subscribe, and wait for the venue's consent."""
-        if self.name == "private":
+            socket = self._socket = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self.leave(_abandon(opening))
+            raise
+        if self._private:
             await self._consent(socket, "auth")
         for _ in range(socket.subscribe_to(self._topics)):
             await self._consent(socket, "subscribe")
 
+    async def close(self) -> None:
+        inlet, self._inlet = self._inlet, None
+        socket, self._socket = self._socket, None
+        if inlet is not None:
+            inlet.close()
+            self.counters[f"bytes_{self.name}"] += inlet.bytes
+            self.counters[f"blocked_{self.name}"] += inlet.waits
+        if socket is not None:
+            self.leave(asyncio.to_thread(socket.exit))
+
+    async def look(self) -> None:
+        """Notice a dead socket; keep a quiet one talking."""
+        socket = self._socket
+        if socket is None or not socket.alive:
+            raise StreamError(f"disconnected: {(socket and socket.failure) or 'closed by the venue'}")
+        if time.monotonic() >= self._next_ping_s:
+            self._next_ping_s = time.monotonic() + self.pace.stale_after_s / 3
+            await asyncio.wait_for(asyncio.to_thread(socket.ping), self.pace.connect_timeout_s)
+
     async def _consent(self, socket: RawSocket, op: str) -> None:
-        deadline = time.monotonic() + self._settings.connect_timeout_s
-        while time.monotonic() < deadline or self._paused:
+        deadline = time.monotonic() + self.pace.connect_timeout_s
+        while time.monotonic() < deadline or self.paused:
             if not socket.alive:
                 raise StreamError(f"the socket died before the answer to {op}: {socket.failure or 'closed'}")
             try:
@@ -157,29 +159,16 @@ class Stream:
             if answer.success is False:
                 raise StreamError(f"{op} refused: {answer.ret_msg or 'no reason given'}")
             return
-        raise StreamError(f"no answer to {op} within {self._settings.connect_timeout_s} s")
-
-    async def _watch(self, socket: RawSocket, inlet: Inlet) -> None:
-        """Look after the socket until it dies or falls silent; heartbeats keep a quiet one talking."""
-        stale, next_ping = self._settings.stale_after_s, time.monotonic()
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            if not socket.alive:
-                raise StreamError(f"disconnected: {socket.failure or 'closed by the venue'}")
-            if inlet.idle_s > stale:
-                raise StreamError(f"silent for {inlet.idle_s:.1f} s, expected a heartbeat every {stale / 3:.1f} s")
-            if time.monotonic() >= next_ping:
-                next_ping = time.monotonic() + stale / 3
-                await asyncio.wait_for(asyncio.to_thread(socket.ping), self._settings.connect_timeout_s)
+        raise StreamError(f"no answer to {op} within {self.pace.connect_timeout_s} s")
 
     # -- what comes in ---------------------------------------------------------------------
 
     def _take(self, text: str, recv_ns: int) -> None:
         """One raw message, on the loop."""
-        self._counters[f"messages_{self.name}"] += 1
+        self.counters[f"messages_{self.name}"] += 1
         if not text.startswith('{"topic"') and self._answer(text):
             return
-        sink = self._sink
+        sink = self.sink
         for message in self._parser.parse(text, recv_ns):
             sink(message)
 
@@ -194,16 +183,3 @@ class Stream:
         if envelope.op in ("auth", "subscribe"):
             self._answers.put_nowait(envelope)
         return True
-
-    def _malformed(self, text: str, problem: str) -> None:
-        """Say what could not be read, once a second at most; all of it is counted."""
-        now = time.monotonic()
-        if now - self._told_s >= 1.0:
-            self._told_s = now
-            logger.warning("bybit's %s stream sent what can't be read (%s): %.200s", self.name, problem, text)
-            reason = f"the {self.name} stream sent what can't be read: {problem}"
-            self._sink(DeadLetter(VENUE_PORT, "", "malformed", reason, text[:_KEPT].encode()))
-
-    def _status(self, up: bool, reason: str) -> None:
-        self.up = up
-        self._sink(StreamStatus(self.name, up, reason))

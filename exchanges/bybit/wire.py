@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
-from exchanges.bybit.settings import VENUE
+from exchanges.bybit.settings import INTERVALS
+from exchanges.bybit.symbols import CATEGORIES, LINEAR, SPOT, VENUE, coins, full, native
 from exchanges.model.instrument import ContractKind, Instrument
-from exchanges.model.market import Bar, Quote, Trade
+from exchanges.model.market import Bar, Quote, Ticker, Trade
 from exchanges.model.order import Fill, Liquidity, Order, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.position import Balance
-from exchanges.model.venue import PlaceOrder, VenuePosition
+from exchanges.model.venue import PaymentReport, PlaceOrder, VenuePosition
 
 MS = 1_000_000
-_ZERO = Decimal(0)
+_ABSURD = 1e18
+_BEYOND = Decimal(10) ** 18
+"""No amount of anything is that large: what is, was spoilt on its way."""
+
+_ZERO, _ONE = Decimal(0), Decimal(1)
 
 
 class WireError(ValueError):
@@ -72,6 +78,10 @@ class TickerRow(msgspec.Struct, gc=False):
     bid1Size: str = ""
     ask1Price: str = ""
     ask1Size: str = ""
+    markPrice: str = ""
+    indexPrice: str = ""
+    fundingRate: str = ""
+    nextFundingTime: str = ""
 
 
 class TickerMessage(msgspec.Struct, gc=False):
@@ -124,47 +134,50 @@ EXECUTIONS = ("Trade", "AdlTrade", "BustTrade", "Settle", "BlockTrade", "MovePos
 """The execution types that change a position; ``Funding`` moves cash alone."""
 
 
-def full(native: str) -> str:
-    """``BTCUSDT`` as ``bybit:BTCUSDT``."""
-    return f"{VENUE}:{native}"
+def price(text: str) -> float:
+    """A price; raises ``WireError`` unless it is a finite number above 0."""
+    value = float(text)
+    if not 0.0 < value < _ABSURD:
+        raise WireError(f"expected a price above 0, found {text!r}")
+    return value
 
 
-def native(symbol: str) -> str:
-    """``bybit:BTCUSDT`` as ``BTCUSDT``; raises ``WireError`` for another venue's symbol."""
-    venue, _, name = symbol.partition(":")
-    if venue != VENUE or not name:
-        raise WireError(f"expected a symbol such as bybit:BTCUSDT, found {symbol!r}")
-    return name
+def size(text: str) -> float:
+    """A size; raises ``WireError`` unless it is a finite number, 0 or more."""
+    value = float(text)
+    if not 0.0 <= value < _ABSURD:
+        raise WireError(f"expected a size of 0 or more, found {text!r}")
+    return value
 
 
 # -- market data -----------------------------------------------------------------------------
 
 
-def trades(text: str | bytes, recv_ns: int) -> list[Trade]:
+def trades(text: str | bytes, recv_ns: int, category: str = LINEAR) -> list[Trade]:
     """The trades of one ``publicTrade`` message; raises ``msgspec.DecodeError``, ``ValueError`` or ``KeyError``."""
     return [
-        Trade(f"bybit:{row.s}", 0, 0, row.T * MS, recv_ns, float(row.p), float(row.v), _SIDES[row.S], row.i)
+        Trade(full(row.s, category), 0, 0, row.T * MS, recv_ns, price(row.p), size(row.v), _SIDES[row.S], row.i)
         for row in decode_trades(text).data
     ]
 
 
-def bars(text: str | bytes, recv_ns: int) -> list[Bar]:
+def bars(text: str | bytes, recv_ns: int, category: str = LINEAR) -> list[Bar]:
     """The candles of one ``kline`` message."""
     message = decode_klines(text)
     _, interval, name = message.topic.split(".", 2)
     length = interval_ns(interval)
     return [
         Bar(
-            full(name),
+            full(name, category),
             0,
             0,
             row.start * MS,
             recv_ns,
-            float(row.open),
-            float(row.high),
-            float(row.low),
-            float(row.close),
-            float(row.volume),
+            price(row.open),
+            price(row.high),
+            price(row.low),
+            price(row.close),
+            size(row.volume),
             length,
             row.confirm,
         )
@@ -172,56 +185,74 @@ def bars(text: str | bytes, recv_ns: int) -> list[Bar]:
     ]
 
 
+_LENGTHS = {name: seconds * 1_000_000_000 for seconds, name in INTERVALS.items()}
+
+
 def interval_ns(name: str) -> int:
     """The length of a candle by the venue's name of it (``1``, ``60``, ``D``, ``W``)."""
-    seconds = {"D": 86_400, "W": 604_800}.get(name)
-    if seconds is None:
-        if not name.isdigit():
-            raise WireError(f"expected a candle length in minutes, D or W, found {name!r}")
-        seconds = int(name) * 60
-    return seconds * 1_000_000_000
+    if name not in _LENGTHS:
+        raise WireError(f"expected a candle length among {', '.join(_LENGTHS)}, found {name!r}")
+    return _LENGTHS[name]
 
 
-def ticker_quote(fields: TickerRow, ts_ms: int, recv_ns: int) -> Quote | None:
+def ticker_quote(fields: TickerRow, ts_ms: int, recv_ns: int, category: str = LINEAR) -> Quote | None:
     """The best bid and ask of a ticker, ``None`` while one is missing."""
     if not fields.bid1Price or not fields.ask1Price:
         return None
     return Quote(
-        full(fields.symbol),
+        full(fields.symbol, category),
         0,
         0,
         ts_ms * MS,
         recv_ns,
-        float(fields.bid1Price),
-        float(fields.bid1Size or 0),
-        float(fields.ask1Price),
-        float(fields.ask1Size or 0),
+        price(fields.bid1Price),
+        size(fields.bid1Size or "0"),
+        price(fields.ask1Price),
+        size(fields.ask1Size or "0"),
     )
 
 
-def kline_rows(rows: list[list[str]], name: str, length_ns: int, now_ms: int) -> list[Bar]:
+def ticker(fields: TickerRow, ts_ms: int, recv_ns: int, category: str = LINEAR) -> Ticker | None:
+    """Mark price and funding of a ticker, ``None`` where there is no mark price (spot)."""
+    if not fields.markPrice:
+        return None
+    return Ticker(
+        full(fields.symbol, category),
+        0,
+        0,
+        ts_ms * MS,
+        recv_ns,
+        price(fields.markPrice),
+        size(fields.indexPrice or "0"),
+        float(_decimal(fields.fundingRate or "0", "fundingRate")),
+        int(fields.nextFundingTime or 0) * MS,
+    )
+
+
+def kline_rows(rows: list[list[str]], symbol: str, length_ns: int, now_ns: int) -> list[Bar]:
     """REST candles (newest first) as closed bars, oldest first."""
     made = []
     for row in rows:
         start_ns = int(row[0]) * MS
-        if start_ns + length_ns > now_ms * MS:
+        if start_ns + length_ns > now_ns:
             continue
-        opened, high, low, closed, volume = (float(value) for value in row[1:6])
-        made.append(Bar(full(name), 0, 0, start_ns, now_ms * MS, opened, high, low, closed, volume, length_ns, True))
+        opened, high, low, closed = (price(value) for value in row[1:5])
+        volume = size(row[5])
+        made.append(Bar(symbol, 0, 0, start_ns, now_ns, opened, high, low, closed, volume, length_ns, True))
     return sorted(made, key=lambda bar: bar.ts_ns)
 
 
-def recent_trades(rows: list[dict[str, Any]], recv_ns: int) -> list[Trade]:
+def recent_trades(rows: list[dict[str, Any]], recv_ns: int, category: str = LINEAR) -> list[Trade]:
     """REST trades (newest first), oldest first."""
     return [
         Trade(
-            full(row["symbol"]),
+            full(row["symbol"], category),
             0,
             0,
             int(row["time"]) * MS,
             recv_ns,
-            float(row["price"]),
-            float(row["size"]),
+            price(row["price"]),
+            size(row["size"]),
             _SIDES[row["side"]],
             str(row.get("execId", "")),
         )
@@ -244,11 +275,20 @@ def amount(fields: dict[str, Any], *names: str) -> Decimal:
 def _decimal(value: str, name: str) -> Decimal:
     try:
         number = Decimal(value)
+        believable = abs(number) < _BEYOND
     except InvalidOperation as error:
-        raise WireError(f"expected a number in {name}, found {value!r}") from error
-    if not number.is_finite():
-        raise WireError(f"expected a finite number in {name}, found {value!r}")
+        raise WireError(f"expected a number in {name}, found {value!r:.60}") from error
+    if not believable:
+        raise WireError(f"expected a number below {_BEYOND:g} in {name}, found {value!r:.60}")
     return number
+
+
+def _positive(fields: dict[str, Any], name: str) -> Decimal:
+    """A number that must be there and above 0."""
+    value = amount(fields, name)
+    if value <= 0:
+        raise WireError(f"expected {name} above 0, found {fields.get(name)!r}")
+    return value
 
 
 def _choice(table: dict[str, Any], fields: dict[str, Any], name: str) -> Any:
@@ -258,14 +298,22 @@ def _choice(table: dict[str, Any], fields: dict[str, Any], name: str) -> Any:
     return table[str(value)]
 
 
-def order(fields: dict[str, Any]) -> Order:
-    """One order, pushed or fetched."""
+def category_of(fields: dict[str, Any], otherwise: str = LINEAR) -> str:
+    """The category a row names itself (pushed) or was asked for (fetched); raises ``WireError`` for one unknown."""
+    found = str(fields.get("category") or otherwise)
+    if found not in CATEGORIES:
+        raise WireError(f"expected a category among {', '.join(CATEGORIES)}, found {found!r}")
+    return found
+
+
+def order(fields: dict[str, Any], category: str = LINEAR) -> Order:
+    """One order, pushed or fetched; ``category`` is that of the question."""
     kind = OrderType.MARKET if fields.get("orderType") == "Market" else OrderType.LIMIT
     reasons = (str(fields.get("rejectReason") or ""), str(fields.get("cancelType") or ""))
     reason = next((text for text in reasons if text not in _SILENT_REASONS), "")
     return Order(
         client_id=str(fields.get("orderLinkId") or ""),
-        symbol=full(str(fields["symbol"])),
+        symbol=full(str(fields["symbol"]), category_of(fields, category)),
         side=Side(_choice(_SIDES, fields, "side")),
         type=kind,
         quantity=amount(fields, "qty"),
@@ -281,27 +329,61 @@ def order(fields: dict[str, Any]) -> Order:
     )
 
 
-def fill(fields: dict[str, Any]) -> Fill | None:
-    """One execution; ``None`` for those that change no position (funding)."""
+def fill(fields: dict[str, Any], category: str = LINEAR) -> Fill | None:
+    """One execution; ``None`` for those that change no position (``payment`` reads funding)."""
     if fields.get("execType", "Trade") not in EXECUTIONS:
         return None
+    name, found, side = str(fields["symbol"]), category_of(fields, category), Side(_choice(_SIDES, fields, "side"))
     return Fill(
         execution_id=str(fields["execId"]),
         client_id=str(fields.get("orderLinkId") or ""),
         venue_id=str(fields.get("orderId") or ""),
-        symbol=full(str(fields["symbol"])),
-        side=Side(_choice(_SIDES, fields, "side")),
-        price=amount(fields, "execPrice"),
-        quantity=amount(fields, "execQty"),
+        symbol=full(name, found),
+        side=side,
+        price=_positive(fields, "execPrice"),
+        quantity=_positive(fields, "execQty"),
         fee=amount(fields, "execFee"),
-        fee_currency=str(fields.get("feeCurrency") or "USDT"),
+        fee_currency=str(fields.get("feeCurrency") or _fee_currency(name, found, side)),
         liquidity=Liquidity.MAKER if fields.get("isMaker") else Liquidity.TAKER,
         ts_ns=int(fields["execTime"]) * MS,
     )
 
 
+def _fee_currency(name: str, category: str, side: Side) -> str:
+    """The venue takes a spot fee from what is bought, and every other from the settlement currency."""
+    base, quote = coins(name)
+    return base if category == SPOT and side is Side.BUY else quote or "USDT"
+
+
+def payment(fields: dict[str, Any], category: str = LINEAR) -> PaymentReport | None:
+    """A funding payment out of the list of executions; ``None`` for everything else.
+
+    The venue writes it as a fee: positive is paid, negative received.
+    """
+    if fields.get("execType") != "Funding":
+        return None
+    name, found = str(fields["symbol"]), category_of(fields, category)
+    return PaymentReport(
+        payment_id=str(fields["execId"]),
+        kind="funding",
+        symbol=full(name, found),
+        amount=-amount(fields, "execFee"),
+        currency=str(fields.get("feeCurrency") or coins(name)[1] or "USDT"),
+        ts_ns=int(fields["execTime"]) * MS,
+    )
+
+
 def position(fields: dict[str, Any]) -> VenuePosition:
-    """One position; the stream says ``entryPrice`` where REST says ``avgPrice``."""
+    """One position of a perpetual; the stream says ``entryPrice`` where REST says ``avgPrice``.
+
+    Raises:
+        WireError: also for the two halves of a hedged position, which have no place here.
+    """
+    if fields.get("positionIdx") not in (None, "", 0, "0"):
+        raise WireError(
+            f"expected a position of one-way mode, found positionIdx {fields['positionIdx']} of "
+            f"{fields.get('symbol')}; switch the account to one-way mode"
+        )
     size = amount(fields, "size")
     side = fields.get("side")
     if size and side not in _SIDES:
@@ -319,51 +401,89 @@ def balances(fields: dict[str, Any]) -> tuple[Balance, ...]:
     made = []
     for coin in fields.get("coin", ()):
         total = amount(coin, "walletBalance")
-        held = amount(coin, "totalPositionIM") + amount(coin, "totalOrderIM")
+        held = amount(coin, "totalPositionIM") + amount(coin, "totalOrderIM") + amount(coin, "locked")
         made.append(Balance(str(coin["coin"]), total, max(_ZERO, total - held)))
     return tuple(made)
 
 
-def instrument(fields: dict[str, Any], maker_fee: Decimal, taker_fee: Decimal) -> Instrument:
-    """One linear perpetual."""
-    lots, prices = fields["lotSizeFilter"], fields["priceFilter"]
-    largest = min(amount(lots, "maxOrderQty"), amount(lots, "maxMktOrderQty", "maxOrderQty"))
+def holdings(fields: dict[str, Any], symbols: Mapping[str, str]) -> tuple[VenuePosition, ...]:
+    """What a unified account holds of the base coins of spot pairs (``symbols``: full name to base coin).
+
+    A coin has no entry price; its worth now stands in for it.
+    """
+    coins_held = {str(coin["coin"]): coin for coin in fields.get("coin", ())}
+    made = []
+    for symbol, base in symbols.items():
+        coin = coins_held.get(base, {})
+        quantity = amount(coin, "walletBalance") - amount(coin, "spotBorrow")
+        price = amount(coin, "usdValue") / quantity if quantity > 0 else _ZERO
+        made.append(VenuePosition(symbol, quantity, price, price))
+    return tuple(made)
+
+
+def instrument(fields: dict[str, Any], maker_fee: Decimal, taker_fee: Decimal, category: str = LINEAR) -> Instrument:
+    """One perpetual or spot pair."""
+    lots, prices, spot = fields["lotSizeFilter"], fields["priceFilter"], category == SPOT
+    largest = (
+        amount(lots, "maxMarketOrderQty", "maxOrderQty")
+        if spot
+        else min(amount(lots, "maxOrderQty"), amount(lots, "maxMktOrderQty", "maxOrderQty"))
+    )
     return Instrument(
-        symbol=full(str(fields["symbol"])),
+        symbol=full(str(fields["symbol"]), category),
         venue=VENUE,
         native=str(fields["symbol"]),
-        kind=ContractKind.LINEAR_PERPETUAL,
+        kind=ContractKind.SPOT if spot else ContractKind.LINEAR_PERPETUAL,
         base=str(fields["baseCoin"]),
         quote=str(fields["quoteCoin"]),
-        tick=amount(prices, "tickSize"),
-        lot=amount(lots, "qtyStep"),
+        tick=_positive(prices, "tickSize"),
+        lot=_positive(lots, "basePrecision" if spot else "qtyStep"),
         min_quantity=amount(lots, "minOrderQty"),
         max_quantity=largest,
-        min_notional=amount(lots, "minNotionalValue"),
+        min_notional=amount(lots, "minOrderAmt" if spot else "minNotionalValue"),
         maker_fee=maker_fee,
         taker_fee=taker_fee,
         trading=fields.get("status") == "Trading",
+        short=not spot,
+        max_leverage=_ONE if spot else amount(fields.get("leverageFilter") or {}, "maxLeverage") or _ONE,
+        funding_interval_ns=0 if spot else int(fields.get("fundingInterval") or 0) * 60_000 * MS,
     )
 
 
-def place_request(command: PlaceOrder, category: str) -> dict[str, Any]:
-    """The parameters of ``/v5/order/create``."""
+def place_request(command: PlaceOrder) -> dict[str, Any]:
+    """The parameters of ``/v5/order/create``.
+
+    Raises:
+        WireError: the order can't be expressed.
+        SymbolError: the symbol isn't one of this venue's.
+    """
+    category, name = native(command.symbol)
     request: dict[str, Any] = {
         "category": category,
-        "symbol": native(command.symbol),
+        "symbol": name,
         "side": "Buy" if command.side is Side.BUY else "Sell",
         "orderType": "Market" if command.type is OrderType.MARKET else "Limit",
         "qty": plain(command.quantity),
         "orderLinkId": command.client_id,
-        "reduceOnly": command.reduce_only,
-        "positionIdx": 0,
     }
+    if category == SPOT:
+        request.update(_spot_terms(command))
+    else:
+        request.update(reduceOnly=command.reduce_only, positionIdx=0)
     if command.type is OrderType.LIMIT:
         if command.price is None:
             raise WireError(f"expected a price of limit order {command.client_id}, found none")
         request["price"] = plain(command.price)
         request["timeInForce"] = _FORCE_NAMES[command.time_in_force]
     return request
+
+
+def _spot_terms(command: PlaceOrder) -> dict[str, Any]:
+    """Spot knows no reduce-only: a sale can't sell more than is held, and a purchase reduces nothing."""
+    if command.reduce_only and command.side is Side.BUY:
+        raise WireError(f"expected a sale to reduce a spot holding, found a purchase ({command.client_id})")
+    # Without it the venue reads the quantity of a market purchase as an amount of the quote coin.
+    return {"marketUnit": "baseCoin"} if command.type is OrderType.MARKET else {}
 
 
 def plain(value: Decimal) -> str:

@@ -34,7 +34,7 @@ class MarketData(Message, array_like=True, gc=False):
 
 
 class Trade(MarketData, array_like=True, gc=False):
-    """A public trade; ``side`` is the taker's, ``buy`` or ``sell``."""
+    """A public trade; ``side`` is the taker's, ``buy`` or ``sell``, empty where the venue does not tell."""
 
     price: float
     size: float
@@ -72,6 +72,20 @@ class Book(MarketData, array_like=True):
 
     bids: tuple[tuple[float, float], ...]
     asks: tuple[tuple[float, float], ...]
+
+
+class Ticker(MarketData, array_like=True, gc=False):
+    """What a perpetual is settled by; no price anyone traded at.
+
+    ``mark`` is what margin and liquidation are counted with, ``index`` the spot price behind it (0.0 where
+    the venue doesn't say). ``funding_rate`` is the fraction of a position's value that longs pay
+    shorts (negative: receive) at ``funding_ns``, 0 where it isn't known.
+    """
+
+    mark: float
+    index: float = 0.0
+    funding_rate: float = 0.0
+    funding_ns: int = 0
 
 
 def last_price(data: MarketData) -> float:

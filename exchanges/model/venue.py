@@ -109,6 +109,21 @@ class FillReport(Message):
     fill: Fill
 
 
+class PaymentReport(Message):
+    """Cash that moved without a trade, pushed or fetched; the same one may be reported twice.
+
+    ``kind`` is ``funding``. ``amount`` is positive when received. The balances the venue reports
+    hold it already.
+    """
+
+    payment_id: str
+    kind: str
+    symbol: str
+    amount: Decimal
+    currency: str
+    ts_ns: int
+
+
 class VenuePosition(Message):
     """The venue's view of a position; ``quantity`` signed."""
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from decimal import Decimal as D
 
+import msgspec
 import pytest
 
 from exchanges.matching.engine import MatchingEngine
 from exchanges.matching.record import Changes, OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
 from exchanges.matching.synthetic import SyntheticDepth
-from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.model.instrument import ContractKind, FeeModel, Instrument
 from exchanges.model.order import OrderType, Side, TimeInForce
 from exchanges.model.venue import AmendOrder, PlaceOrder
 
@@ -33,16 +34,53 @@ BTC = Instrument(
     maker_fee=D("0.0002"),
     taker_fee=D("0.00055"),
 )
+COIN = msgspec.structs.replace(
+    BTC,
+    symbol="test:COIN",
+    native="COIN",
+    kind=ContractKind.SPOT,
+    base="COIN",
+    tick=D("0.01"),
+    lot=D("0.1"),
+    min_quantity=D("0.1"),
+    maker_fee=D(0),
+    taker_fee=D("0.001"),
+    short=False,
+)
+SHARE = msgspec.structs.replace(
+    COIN, symbol="test:SHARE", native="SHARE", kind=ContractKind.EQUITY, quote="USD", taker_fee=D(0), short=True
+)
+EVENT = msgspec.structs.replace(
+    COIN,
+    symbol="test:EVENT",
+    native="EVENT",
+    kind=ContractKind.BINARY_EVENT,
+    quote="USD",
+    lot=D(1),
+    min_quantity=D(1),
+    min_notional=D(0),
+    taker_fee=D("0.07"),
+    fee_model=FeeModel.QUADRATIC,
+    short=True,
+)
 
 
 class Bench:
-    """An engine with the accounts a and b, and a counter for client order ids and times."""
+    """An engine with the accounts a, b and c, and a counter for client order ids and times."""
 
-    def __init__(self, depth: SyntheticDepth | None = None) -> None:
+    def __init__(
+        self,
+        instrument: Instrument = BTC,
+        balance: D = D(100_000),
+        *,
+        depth: SyntheticDepth | None = None,
+        multiplier: D = D(1),
+    ) -> None:
+        self.symbol = instrument.symbol
         self.engine = MatchingEngine(depth=depth)
-        self.engine.list_instrument(BTC)
+        self.engine.list_instrument(instrument)
         for name in ("a", "b", "c"):
-            self.engine.open_account(name, D(100_000))
+            self.engine.open_account(name, balance, instrument.quote, multiplier)
         self.count = 0
 
     def place(
@@ -59,7 +97,7 @@ class Bench:
         self.count += 1
         command = PlaceOrder(
             client_id=client_id or f"c{self.count}",
-            symbol=SYMBOL,
+            symbol=self.symbol,
             side=side,
             type=OrderType.MARKET if price is None else OrderType.LIMIT,
             quantity=D(quantity),
@@ -78,13 +116,13 @@ class Bench:
 
     def amend(self, account: str, client_id: str, quantity: str | None = None, price: str | None = None) -> OrderRecord:
         self.count += 1
-        command = AmendOrder(client_id, SYMBOL, D(quantity) if quantity else None, D(price) if price else None)
+        command = AmendOrder(client_id, self.symbol, D(quantity) if quantity else None, D(price) if price else None)
         changes = self.engine.amend(account, command, self.count)
         assert changes.subject is not None
         return changes.subject
 
     def quote(self, bid: str, ask: str, bid_size: str = "1", ask_size: str = "1") -> None:
-        self.engine.on_quote(SYMBOL, (D(bid), D(bid_size)), (D(ask), D(ask_size)))
+        self.engine.on_quote(self.symbol, (D(bid), D(bid_size)), (D(ask), D(ask_size)))
 
 
 def prices(changes: Changes, account: str) -> list[tuple[str, str]]:

@@ -13,6 +13,9 @@ from pybit.exceptions import FailedRequestError, InvalidRequestError
 
 from exchanges.bybit.failures import classify
 from exchanges.bybit.inlet import Inlet
+from exchanges.bybit.symbols import SymbolError
+from exchanges.failures import Failure, VenueError
+from exchanges.failures import FailureKind as Kind
 from exchanges.model.venue import Outcome
 
 NOW = 1_700_000_000_000_000_000
@@ -27,29 +30,45 @@ def pooled(reason: Exception) -> requests.exceptions.ConnectionError:
 
 
 @pytest.mark.parametrize(
-    ("error", "outcome"),
+    ("error", "outcome", "kind"),
     [
-        (refused(110007), Outcome.REJECTED),
-        (refused(110072), Outcome.REJECTED),
-        (refused(10003), Outcome.REJECTED),
-        (refused(10006), Outcome.NOT_SENT),
-        (refused(10002), Outcome.NOT_SENT),
-        (refused(10016), Outcome.UNKNOWN),
-        (refused(110079), Outcome.UNKNOWN),
-        (refused(110001), Outcome.NOT_FOUND),
-        (FailedRequestError("r", "html", 409, "t", None), Outcome.UNKNOWN),
-        (FailedRequestError("r", "bad gateway", 502, "t", {}), Outcome.UNKNOWN),
-        (requests.exceptions.ReadTimeout("slow"), Outcome.UNKNOWN),
-        (requests.exceptions.ConnectionError("reset"), Outcome.UNKNOWN),
-        (requests.exceptions.ConnectTimeout("slow"), Outcome.NOT_SENT),
-        (pooled(urllib3.exceptions.NewConnectionError(None, "refused")), Outcome.NOT_SENT),  # type: ignore[arg-type]
-        (TimeoutError(), Outcome.UNKNOWN),
-        (KeyError("result"), Outcome.UNKNOWN),
-        (PermissionError("no keys"), Outcome.NOT_SENT),
+        (refused(110007), Outcome.REJECTED, Kind.REJECTED),
+        (refused(110072), Outcome.REJECTED, Kind.REJECTED),
+        (refused(10001), Outcome.REJECTED, Kind.INVALID),
+        (refused(10003), Outcome.REJECTED, Kind.UNAUTHORISED),
+        (refused(10004), Outcome.REJECTED, Kind.UNAUTHORISED),
+        (refused(10005), Outcome.REJECTED, Kind.UNAUTHORISED),
+        (refused(10006), Outcome.NOT_SENT, Kind.RATE_LIMITED),
+        (refused(10002), Outcome.NOT_SENT, Kind.UNAVAILABLE),
+        (refused(10016), Outcome.UNKNOWN, Kind.UNKNOWN_OUTCOME),
+        (refused(110079), Outcome.UNKNOWN, Kind.UNKNOWN_OUTCOME),
+        (refused(110001), Outcome.NOT_FOUND, Kind.NOT_FOUND),
+        (FailedRequestError("r", "html", 409, "t", None), Outcome.UNKNOWN, Kind.UNKNOWN_OUTCOME),
+        (FailedRequestError("r", "bad gateway", 502, "t", {}), Outcome.UNKNOWN, Kind.UNKNOWN_OUTCOME),
+        (FailedRequestError("r", "slow down", 429, "t", {}), Outcome.NOT_SENT, Kind.RATE_LIMITED),
+        (FailedRequestError("r", "banned", 403, "t", {}), Outcome.NOT_SENT, Kind.RATE_LIMITED),
+        (requests.exceptions.ReadTimeout("slow"), Outcome.UNKNOWN, Kind.UNKNOWN_OUTCOME),
+        (requests.exceptions.ConnectionError("reset"), Outcome.UNKNOWN, Kind.UNKNOWN_OUTCOME),
+        (requests.exceptions.ConnectTimeout("slow"), Outcome.NOT_SENT, Kind.UNAVAILABLE),
+        (pooled(urllib3.exceptions.NewConnectionError(None, "refused")), Outcome.NOT_SENT, Kind.UNAVAILABLE),  # type: ignore[arg-type]
+        (TimeoutError(), Outcome.UNKNOWN, Kind.UNKNOWN_OUTCOME),
+        (KeyError("result"), Outcome.UNKNOWN, Kind.UNKNOWN_OUTCOME),
+        (PermissionError("no keys"), Outcome.NOT_SENT, Kind.INVALID),
+        (SymbolError("no symbol"), Outcome.NOT_SENT, Kind.INVALID),
     ],
 )
-def test_only_what_certainly_was_not_taken_may_be_sent_again(error: Exception, outcome: Outcome) -> None:
-    assert classify(error, NOW).outcome is outcome
+def test_only_what_certainly_was_not_taken_may_be_sent_again(error: Exception, outcome: Outcome, kind: Kind) -> None:
+    failure = classify(error, NOW)
+    assert (failure.outcome, failure.kind) == (outcome, kind)
+
+
+def test_what_has_been_classified_stays_as_it_is() -> None:
+    said = Failure(Kind.REJECTED, Outcome.REJECTED, "7", "no")
+    assert classify(VenueError(said)) is said
+
+
+def test_an_address_that_was_shut_out_waits_ten_minutes() -> None:
+    assert classify(FailedRequestError("r", "banned", 403, "t", {}), NOW).retry_after_ns == 600_000_000_000
 
 
 def test_a_rate_limit_says_how_long_to_wait_within_reason() -> None:

@@ -15,9 +15,18 @@ from exchanges.bybit.books import OrderBook
 from exchanges.bybit.parser import Parser
 from exchanges.bybit.settings import BybitMode, BybitSettings
 from exchanges.bybit.streams import public_topics
-from exchanges.model.market import Bar, Book, Quote, Trade
+from exchanges.bybit.symbols import SymbolError, coins, full, native
+from exchanges.model.instrument import ContractKind
+from exchanges.model.market import Bar, Book, Quote, Ticker, Trade
 from exchanges.model.order import Liquidity, OrderStatus, OrderType, Side, TimeInForce
-from exchanges.model.venue import BalanceReport, FillReport, OrderReport, PlaceOrder, VenuePosition
+from exchanges.model.venue import (
+    BalanceReport,
+    FillReport,
+    OrderReport,
+    PaymentReport,
+    PlaceOrder,
+    VenuePosition,
+)
 
 D = Decimal
 SETTINGS = BybitSettings(mode=BybitMode.DEMO, key="k", secret="hidden-secret")
@@ -109,8 +118,110 @@ def test_orders_and_executions_are_read_exactly() -> None:
     assert (fill.side, fill.price, fill.fee, fill.liquidity) == (Side.SELL, D("61800.1"), D("-0.02"), Liquidity.MAKER)
 
 
-def test_funding_is_no_fill() -> None:
-    assert wire.fill({**EXECUTION, "execType": "Funding"}) is None
+def test_funding_is_no_fill_but_cash_received_or_paid() -> None:
+    row = {**EXECUTION, "execType": "Funding", "execFee": "0.75", "feeCurrency": ""}
+    assert wire.fill(row) is None
+    paid = wire.payment(row)
+    assert paid is not None
+    assert (paid.kind, paid.symbol, paid.amount, paid.currency) == ("funding", "bybit:BTCUSDT", D("-0.75"), "USDT")
+    received = wire.payment({**row, "execFee": "-0.75"})
+    assert received is not None
+    assert received.amount == D("0.75")
+    assert wire.payment(EXECUTION) is None
+
+
+@pytest.mark.parametrize(
+    ("more", "currency"),
+    [
+        ({"category": "linear"}, "USDT"),
+        ({"category": "spot", "side": "Sell"}, "USDT"),
+        ({"category": "spot", "side": "Buy"}, "BTC"),
+        ({"category": "spot", "side": "Buy", "feeCurrency": "MNT"}, "MNT"),
+    ],
+)
+def test_the_currency_of_a_fee_is_the_venues_word_or_what_it_takes_it_from(more: dict[str, str], currency: str) -> None:
+    fill = wire.fill({**EXECUTION, **more})
+    assert fill is not None
+    assert fill.fee_currency == currency
+
+
+def test_a_spot_holding_is_what_the_wallet_has_of_the_coin() -> None:
+    rows = [
+        {"coin": "BTC", "walletBalance": "0.5", "usdValue": "30000", "spotBorrow": "0"},
+        {"coin": "ETH", "walletBalance": "0", "usdValue": "-191", "spotBorrow": "0.06"},
+    ]
+    symbols = {"bybit:BTCUSDT.SPOT": "BTC", "bybit:ETHUSDT.SPOT": "ETH", "bybit:SOLUSDT.SPOT": "SOL"}
+    assert wire.holdings({"coin": rows}, symbols) == (
+        VenuePosition("bybit:BTCUSDT.SPOT", D("0.5"), D(60000), D(60000)),
+        VenuePosition("bybit:ETHUSDT.SPOT", D("-0.06"), D(0), D(0)),
+        VenuePosition("bybit:SOLUSDT.SPOT", D(0), D(0), D(0)),
+    )
+
+
+def test_what_spot_orders_lock_is_not_available() -> None:
+    (coin,) = wire.balances({"coin": [{"coin": "USDT", "walletBalance": "100", "locked": "40"}]})
+    assert (coin.total, coin.available) == (D(100), D(60))
+
+
+def test_a_half_of_a_hedged_position_is_refused() -> None:
+    fields = {"symbol": "BTCUSDT", "side": "Buy", "size": "1", "positionIdx": 2}
+    with pytest.raises(wire.WireError, match="one-way mode"):
+        wire.position(fields)
+
+
+def test_the_rules_of_a_pair_and_of_a_perpetual_are_read_from_where_the_venue_puts_them() -> None:
+    lots = {"basePrecision": "0.0001", "minOrderQty": "0.001", "maxOrderQty": "100", "minOrderAmt": "10"}
+    row = {"symbol": "BTCUSDT", "baseCoin": "BTC", "quoteCoin": "USDT", "status": "Trading", "lotSizeFilter": lots,
+           "priceFilter": {"tickSize": "0.1"}}  # fmt: skip
+    pair = wire.instrument(row, D("0.001"), D("0.001"), "spot")
+    assert (pair.symbol, pair.kind, pair.short) == ("bybit:BTCUSDT.SPOT", ContractKind.SPOT, False)
+    assert (pair.lot, pair.min_quantity, pair.max_quantity, pair.min_notional) == (D("0.0001"), D("0.001"), 100, 10)
+    lots = {"qtyStep": "0.001", "minOrderQty": "0.002", "maxOrderQty": "50", "maxMktOrderQty": "20",
+            "minNotionalValue": "5"}  # fmt: skip
+    more = {"lotSizeFilter": lots, "leverageFilter": {"maxLeverage": "75"}, "fundingInterval": 480}
+    perpetual = wire.instrument({**row, **more}, D(0), D(0))
+    assert (perpetual.kind, perpetual.short) == (ContractKind.LINEAR_PERPETUAL, True)
+    assert (perpetual.lot, perpetual.max_quantity, perpetual.min_notional) == (D("0.001"), 20, 5)
+    assert (perpetual.max_leverage, perpetual.funding_interval_ns) == (75, 8 * 3_600_000_000_000)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0", "1e999", ""])
+def test_no_price_that_is_none_gets_through(value: str) -> None:
+    reader, _, problems = parser()
+    trade = {"T": 1, "s": "BTCUSDT", "S": "Buy", "v": "1", "p": value}
+    assert reader.parse(message("publicTrade.BTCUSDT", [trade]), 9) == ()
+    assert len(problems) == 1
+
+
+def test_a_book_that_can_not_be_kept_asks_for_a_new_connection_once() -> None:
+    asked: list[str] = []
+    reader = Parser(SETTINGS, Counter(), lambda text, problem: None, "linear", asked.append)
+
+    def book(kind: str, bids: list[list[str]], number: int) -> str:
+        data = {"s": "BTCUSDT", "b": bids, "a": [["10", "1"]], "u": number}
+        return message("orderbook.50.BTCUSDT", data, type=kind)
+
+    assert len(reader.parse(book("snapshot", [["9", "1"]], 1), 9)) == 1
+    assert reader.parse(book("delta", [["11", "1"]], 2), 9) == ()
+    assert reader.parse(book("delta", [["8", "1"]], 3), 9) == ()
+    assert len(asked) == 1
+    assert "BTCUSDT" in asked[0]
+    assert len(reader.parse(book("snapshot", [["9", "1"]], 4), 9)) == 1
+    assert reader.parse(book("delta", [["nan", "1"]], 5), 9) == ()
+    assert len(asked) == 2
+
+
+def test_a_ticker_gives_mark_price_and_funding() -> None:
+    reader = parser()[0]
+    first = {"symbol": "BTCUSDT", "markPrice": "61800.5", "indexPrice": "61799", "fundingRate": "-0.0001",
+             "nextFundingTime": "1700000000000"}  # fmt: skip
+    (ticker,) = reader.parse(message("tickers.BTCUSDT", first), 9)
+    assert isinstance(ticker, Ticker)
+    assert (ticker.mark, ticker.index, ticker.funding_rate) == (61800.5, 61799.0, -0.0001)
+    assert ticker.funding_ns == 1_700_000_000_000_000_000
+    (later,) = reader.parse(message("tickers.BTCUSDT", {"symbol": "BTCUSDT", "markPrice": "61801"}, type="delta"), 9)
+    assert isinstance(later, Ticker)
+    assert (later.mark, later.funding_rate) == (61801.0, -0.0001)
 
 
 @pytest.mark.parametrize(("side", "size", "quantity"), [("Buy", "2", 2), ("Sell", "2", -2), ("", "0", 0)])
@@ -132,7 +243,11 @@ def test_private_messages_become_reports() -> None:
         )
         for found in reader.parse(text, 9)
     ]
-    assert kinds == [OrderReport, FillReport, BalanceReport]
+    assert kinds == [OrderReport, FillReport, PaymentReport, BalanceReport, OrderReport]
+    (spot,) = reader.parse(message("order", [{**ORDER, "category": "spot"}]), 9)
+    assert isinstance(spot, OrderReport)
+    assert spot.order.symbol == "bybit:BTCUSDT.SPOT"
+    assert reader.parse(message("order", [{**ORDER, "category": "option"}]), 9) == []
     assert wire.balances({"coin": [coin]})[0].available == D(65)
 
 
@@ -146,10 +261,9 @@ def test_private_messages_become_reports() -> None:
     ],
 )  # fmt: skip
 def test_what_can_not_be_read_is_counted_and_told(text: str) -> None:
-    reader, counters, problems = parser()
+    reader, _, problems = parser()
     reader.parse(text, 9)
-    assert counters["malformed"] == 1
-    assert problems
+    assert len(problems) == 1
     assert reader.parse(message("wallet", []), 9) == []
 
 
@@ -179,16 +293,45 @@ def test_a_book_of_deltas_is_the_book_of_their_last_sizes(changes: list[tuple[in
 
 def test_an_order_leaves_as_the_venue_wants_it() -> None:
     limit = PlaceOrder("c", "bybit:BTCUSDT", Side.SELL, OrderType.LIMIT, D("1E-3"), D("6.18E4"), TimeInForce.IOC, True)
-    assert wire.place_request(limit, "linear") == {
+    assert wire.place_request(limit) == {
         "category": "linear", "symbol": "BTCUSDT", "side": "Sell", "orderType": "Limit", "qty": "0.001",
         "price": "61800", "timeInForce": "IOC", "orderLinkId": "c", "reduceOnly": True, "positionIdx": 0,
     }  # fmt: skip
     market = PlaceOrder("c", "bybit:BTCUSDT", Side.BUY, OrderType.MARKET, D(1))
-    assert "price" not in wire.place_request(market, "linear")
+    assert "price" not in wire.place_request(market)
     with pytest.raises(wire.WireError, match="expected a price"):
-        wire.place_request(msgspec.structs.replace(limit, price=None), "linear")
-    with pytest.raises(wire.WireError, match="bybit:BTCUSDT"):
-        wire.native("alpaca:AAPL")
+        wire.place_request(msgspec.structs.replace(limit, price=None))
+
+
+def test_a_spot_order_says_what_its_quantity_is_and_knows_no_reduce_only() -> None:
+    market = PlaceOrder("c", "bybit:BTCUSDT.SPOT", Side.BUY, OrderType.MARKET, D(1))
+    assert wire.place_request(market) == {
+        "category": "spot", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Market", "qty": "1",
+        "orderLinkId": "c", "marketUnit": "baseCoin",
+    }  # fmt: skip
+    with pytest.raises(wire.WireError, match="expected a sale to reduce a spot holding"):
+        wire.place_request(msgspec.structs.replace(market, reduce_only=True))
+    sale = PlaceOrder("c", "bybit:BTCUSDT.SPOT", Side.SELL, OrderType.LIMIT, D(1), D(9), reduce_only=True)
+    assert not {"reduceOnly", "positionIdx", "marketUnit"} & set(wire.place_request(sale))
+
+
+def test_symbols_name_the_category_and_nothing_else_passes() -> None:
+    assert native("bybit:BTCUSDT") == ("linear", "BTCUSDT")
+    assert native("bybit:BTCUSDT.SPOT") == ("spot", "BTCUSDT")
+    for symbol in ("bybit:BTCUSDT", "bybit:BTCUSDT.SPOT", "bybit:BTC-26DEC25"):
+        category, name = native(symbol)
+        assert full(name, category) == symbol
+    for wrong in ("alpaca:AAPL", "bybit:", "bybit:.SPOT", "BTCUSDT", "bybit:BTC&x=1", "bybit:BTC/USDT"):
+        with pytest.raises(SymbolError, match=r"bybit:BTCUSDT\.SPOT"):
+            native(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("BTCUSDT", ("BTC", "USDT")), ("ETHBTC", ("ETH", "BTC")), ("USDCUSDT", ("USDC", "USDT")), ("USDT", ("", ""))],
+)
+def test_the_coins_of_a_pair_are_told_by_its_name(name: str, found: tuple[str, str]) -> None:
+    assert coins(name) == found
 
 
 def test_the_topics_follow_the_wanted_streams() -> None:
@@ -211,8 +354,8 @@ def test_the_secret_is_in_no_text_of_the_settings() -> None:
         ({"mode": BybitMode.SIM}, "mode sim"),
         ({"mode": BybitMode.SIM, "rest_url": "https://api.bybit.com", "public_url": "ws://localhost:1",
           "private_url": "ws://localhost:1"}, "on this machine"),
-        ({"mode": BybitMode.DEMO, "rest_url": "https://api.bybit.com"}, "demo account's addresses"),
-        ({"mode": BybitMode.LIVE, "rest_url": "https://api-demo.bybit.com"}, "live addresses"),
+        ({"mode": BybitMode.DEMO, "rest_url": "https://api.bybit.com"}, "mode demo at api-demo.bybit.com"),
+        ({"mode": BybitMode.LIVE, "rest_url": "https://api-demo.bybit.com"}, "that of mode demo"),
         ({"mode": BybitMode.DEMO, "streams": ("trades",)}, "found \\['trades'\\]"),
         ({"mode": BybitMode.DEMO, "bar_interval_s": 61}, "bar_interval_s"),
     ],

@@ -51,26 +51,26 @@ def test_the_sim_file_names_every_key_there_is() -> None:
                 break
             spot = spot[part]
     assert missing == []
-    assert set(values["exchange"]["bybit"]) == set(Settings().exchange["bybit"].model_fields_set) | set(
-        type(Settings().exchange["bybit"]).model_fields
-    )
+    assert {"bybit", "alpaca", "kalshi"} == set(values["exchange"])
 
 
-def test_every_line_of_the_sim_file_that_sets_a_value_says_what_it_does() -> None:
+@pytest.mark.parametrize("name", ["sim", "three", "paper", "demo", "live"])
+def test_every_line_of_a_file_that_sets_a_value_says_what_it_does(name: str) -> None:
     bare = [
         line
-        for line in (FOLDER / "sim.yaml").read_text().splitlines()
+        for line in (FOLDER / f"{name}.yaml").read_text().splitlines()
         if line.strip()
-        and not line.lstrip().startswith(("#", "- bybit"))
+        and not line.lstrip().startswith(("#", "- bybit", "- alpaca", "- kalshi", "extends:"))
         and "#" not in line
         and not line.rstrip().endswith(":")
     ]
     assert bare == []
 
 
-def test_the_test_file_holds_only_differences() -> None:
-    assert (FOLDER / "test.yaml").read_text().count("extends: sim") == 1
-    own = yaml.safe_load((FOLDER / "test.yaml").read_text())
+@pytest.mark.parametrize("name", ["test", "three", "paper", "demo", "live"])
+def test_a_file_that_extends_sim_holds_only_differences(name: str) -> None:
+    own = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    assert own["extends"] == "sim"
     sim = yaml.safe_load((FOLDER / "sim.yaml").read_text())
     repeated = [
         f"{section}.{key}"
@@ -80,6 +80,9 @@ def test_the_test_file_holds_only_differences() -> None:
         if sim[section].get(key) == value
     ]
     assert repeated == []
+
+
+def test_the_test_file_keeps_no_spares() -> None:
     settings = load("test", environ={})
     assert settings.supervision.spares.strategy == 0
     assert settings.supervision.intensity == Settings().supervision.intensity
@@ -126,7 +129,11 @@ def test_the_environment_reaches_into_lists_and_venues() -> None:
     settings = load("sim", None, environ)
     assert settings.strategies[0].params == {"fast": 3}
     assert settings.exchange["bybit"].ring == 16
-    assert settings.exchange["bybit"].key_env == "BYBIT_API_KEY"
+    assert settings.exchange["bybit"].credentials.key_env == ""
+    environ = {"BIGWHEEL_EXCHANGE__KALSHI__CREDENTIALS__SOURCES": "[pass]", "BIGWHEEL_EXCHANGE__ALPACA__FEED": "sip"}
+    settings = load("sim", None, environ)
+    assert settings.exchange.kalshi.credentials.sources == ("pass",)
+    assert settings.exchange.alpaca.feed == "sip"
 
 
 def test_an_unknown_key_names_its_file_its_path_and_the_nearest_known_key(tmp_path: Path) -> None:
@@ -147,18 +154,12 @@ def test_an_unknown_key_like_no_other_lists_those_there_are() -> None:
 
 
 def test_all_problems_are_told_at_once() -> None:
-    wrong = {"risk.daily_los": 3, "mode": "live", "gateway.port": "80", "ray.dashboard": 1, "strategies.7.name": "a"}
+    wrong = {"risk.daily_los": 3, "mode": "alive", "gateway.port": "80", "ray.dashboard": 1, "strategies.7.name": "a"}
     found = problems(overrides=dict(wrong), BIGWHEEL_MODE__X="1")
     text = "\n".join(found)
     assert len(found) == 6
-    for part in ("daily_los", "mode: expected sim", "gateway.port", "ray.dashboard", "strategies.7", "mode.x"):
+    for part in ("daily_los", "mode: expected 'sim'", "gateway.port", "ray.dashboard", "strategies.7", "mode.x"):
         assert part in text
-
-
-@pytest.mark.parametrize("mode", ["paper", "demo", "live"])
-def test_a_mode_that_does_not_run_yet_is_refused_in_clear_words(mode: str) -> None:
-    (problem,) = problems(overrides={"mode": mode})
-    assert f"expected sim, the only mode this version runs, found '{mode}'" in problem
 
 
 @pytest.mark.parametrize(
@@ -175,13 +176,24 @@ def test_a_mode_that_does_not_run_yet_is_refused_in_clear_words(mode: str) -> No
         ("simulator.port", 70000, "less than or equal to 65535"),
         ("symbols", ["BTCUSDT"], "expected venue:NATIVE such as bybit:BTCUSDT, found 'BTCUSDT'"),
         ("symbols", ["bybit:BTCUSDT", "bybit:BTCUSDT"], "listed twice"),
-        ("symbols", ["alpaca:AAPL"], "expected a section 'alpaca' for alpaca:AAPL"),
+        ("symbols", ["kraken:AAPL"], "expected a symbol of one of the venues alpaca, bybit, kalshi"),
         ("symbols", [], "at least 1 item"),
         ("strategies", [{"name": "trend"}, {"name": "trend"}], "found 'trend' twice"),
         ("strategies", [{"name": "trend", "label": "a/b"}], "choose another label"),
         ("strategies", [{"name": "trend", "symbols": ["bybit:XRPUSDT"]}], "add it to `symbols`"),
         ("exchange.bybti.ring", 5, "did you mean 'bybit'?"),
         ("exchange.bybit.streams", ["trades"], "did you mean 'trade'?"),
+        ("exchange.bybit.feed", "sip", "exchange.bybit.feed: unknown key"),
+        ("exchange.alpaca.streams", ["book"], "expected 'trade', 'quote' or 'bar', found 'book'"),
+        ("exchange.alpaca.bar_interval_s", 300, "expected 60, found 300"),
+        ("exchange.kalshi.market_slippage", 1, "expected less than 1, found 1"),
+        (
+            "exchange.kalshi.credentials.sources",
+            ["vault"],
+            "'pass' or 'keyring', found 'vault'",
+        ),
+        ("exchange.kalshi.credentials.sources", [], "at least 1 item"),
+        ("mode", "lively", "did you mean 'live'?"),
         ("bus.stuck_s", "5e-1", "write the number without quotes and with a decimal point"),
     ],
 )
@@ -208,7 +220,7 @@ def test_a_file_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: str
 
 def test_a_missing_file_lists_the_environments_there_are() -> None:
     (problem,) = problems("production")
-    assert "sim, test" in problem
+    assert "(demo, live, paper, sim, test, three)" in problem
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
@@ -256,3 +268,71 @@ def test_a_config_error_is_one_of_ours_and_survives_pickling() -> None:
     assert isinstance(error, BigwheelError)
     assert error.problems == ("a", "b")
     assert str(error).startswith("the configuration has 2 problems:")
+
+
+# -- modes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["sim", "paper", "demo", "live"])
+def test_the_file_of_each_mode_can_be_used_as_it_is_and_has_a_store_of_its_own(mode: str) -> None:
+    settings = load(mode, environ={})
+    assert settings.mode == mode
+    stores = {load(other, environ={}).store for other in ("sim", "paper", "demo", "live") if other != mode}
+    assert settings.store not in stores
+
+
+def test_the_live_file_trades_nothing_until_it_is_told_to_and_risks_less_than_the_others() -> None:
+    live = load("live", environ={})
+    assert all(entry.dry_run for entry in live.strategies)
+    assert live.exchange["bybit"].live_account == ""
+    assert "env" not in live.exchange["bybit"].credentials.sources
+    for other in ("sim", "paper", "demo"):
+        assert live.risk.order_notional < load(other, environ={}).risk.order_notional
+        assert live.risk.daily_loss < load(other, environ={}).risk.daily_loss
+
+
+def test_the_file_of_three_venues_trades_at_all_three_in_the_simulator() -> None:
+    settings = load("three", environ={})
+    assert settings.mode == "sim"
+    assert set(settings.venues) == {"bybit", "alpaca", "kalshi"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "path", "value", "expected"),
+    [
+        ("live", "exchange.bybit.rest_url", "https://api-demo.bybit.com", "which is that of mode demo"),
+        ("live", "exchange.bybit.rest_url", "http://127.0.0.1:8080", "found 127.0.0.1, this machine"),
+        ("demo", "exchange.bybit.private_url", "wss://stream.bybit.com", "which is that of mode paper and live"),
+        ("sim", "exchange.bybit.rest_url", "https://api.bybit.com", "on this machine (127.0.0.1), found api.bybit.com"),
+        ("demo", "exchange.bybit.credentials.key_env", "BYBIT_LIVE_KEY", "the name for mode live"),
+        ("live", "exchange.bybit.credentials.pass_entry", "bigwheel/bybit-demo", "the name for mode demo"),
+        ("live", "simulator.faults", "standard", "expected no simulator.faults in mode live"),
+        ("paper", "simulator.replay", "data", "expected no simulator.replay in mode paper"),
+    ],
+)
+def test_what_does_not_belong_to_the_mode_is_an_error_when_the_configuration_is_read(
+    mode: str, path: str, value: str, expected: str
+) -> None:
+    (problem,) = problems(mode, {path: value})
+    assert expected in problem
+    assert "the overrides" in problem
+
+
+def test_addresses_of_a_venue_that_is_not_traded_are_not_looked_at() -> None:
+    load("live", {"exchange.alpaca.rest_url": "https://paper-api.alpaca.markets"}, {})
+    wrong = {"exchange.alpaca.rest_url": "https://paper-api.alpaca.markets", "symbols": ["alpaca:AAPL"]}
+    (problem,) = problems("live", dict(wrong))
+    assert "that of mode paper and demo" in problem
+
+
+def test_several_simulators_can_not_share_a_port() -> None:
+    (problem,) = problems("three", {"simulator.port": 8000})
+    assert "expected simulator.port 0 with 3 venues" in problem
+
+
+def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_shown() -> None:
+    (problem,) = problems("live", {"exchange.bybit.credentials.secret_env": "a+secret/of=mine"})
+    assert "expected the name of an environment variable" in problem
+    assert "mine" not in problem
+    (problem,) = problems("live", {"exchange.bybit.secret": "a+secret/of=mine"})
+    assert "mine" not in problem

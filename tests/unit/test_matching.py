@@ -264,12 +264,12 @@ def test_orders_of_two_accounts_at_one_price_share_one_external_queue(bench: Ben
 
 def test_the_synthetic_depth_is_the_same_for_the_same_seed_and_has_a_small_spread() -> None:
     def fills(seed: int) -> list[tuple[str, str]]:
-        bench = Bench(SyntheticDepth(seed))
+        bench = Bench(depth=SyntheticDepth(seed))
         bench.engine.on_trade(SYMBOL, 61800.0, 1.0, Side.BUY, 1)
         return prices(bench.place("a", Side.BUY, "3")[1], "a") + prices(bench.place("a", Side.SELL, "3")[1], "a")
 
     assert fills(7) == fills(7) != fills(8)
-    bench = Bench(SyntheticDepth(7))
+    bench = Bench(depth=SyntheticDepth(7))
     bench.engine.on_trade(SYMBOL, 61800.0, 1.0, Side.BUY, 1)
     market = bench.engine.markets[SYMBOL]
     bid, ask = market.best(Side.BUY), market.best(Side.SELL)

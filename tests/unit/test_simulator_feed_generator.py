@@ -6,9 +6,13 @@ import itertools
 import statistics
 from decimal import Decimal as D
 
+import msgspec
+
+from exchanges.model.instrument import PriceStep
 from exchanges.simulators.bybit.instruments import listed, start_price
 from exchanges.simulators.feeds.generator import Generator
 from exchanges.simulators.feeds.row import PRICE, SIDE, SIZE, SYMBOL, TRADE_ID, TS, Row
+from tests.unit.matching_bench import EVENT, SHARE
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -66,3 +70,25 @@ def test_there_are_trends_as_well_as_reversion() -> None:
     drifts = [made[i + 300] / made[i] - 1 for i in range(0, len(made) - 300, 300)]
     assert statistics.pstdev(drifts) > 0.003
     assert min(drifts) < -0.005 < 0.005 < max(drifts)
+
+
+def test_an_event_contract_stays_between_nothing_and_its_full_value_and_trades_whole_contracts() -> None:
+    steps = (PriceStep(D(0), D("0.001")), PriceStep(D("0.1"), D("0.01")))
+    fine = msgspec.structs.replace(EVENT, lot=D("0.01"), price_steps=steps)
+    for start in (0.005, 0.05, 0.5, 0.99):
+        generator = Generator([fine], {"EVENT": start}, seed=3, rate=5.0, start_ns=START)
+        made = generator.due(START + 3_600 * SECOND)
+        prices = [row[PRICE] for row in made]
+        assert 0.01 <= min(prices) < max(prices) <= 0.99
+        assert all(D(repr(price)) % fine.tick_at(D(repr(price))) == 0 for price in prices)
+        assert all(row[SIZE] == int(row[SIZE]) >= 1 for row in made)
+        assert len(set(prices)) > (20 if start == 0.5 else 1)
+
+
+def test_a_share_moves_less_than_a_coin_and_by_cents() -> None:
+    generator = Generator([SHARE], {"SHARE": 200.0}, seed=3, rate=5.0, start_ns=START)
+    made = [row[PRICE] for row in generator.due(START + 3_600 * SECOND)]
+    coin = [row[PRICE] for row in rows(("BTCUSDT",), seconds=3_600)]
+    assert all(D(repr(price)) % SHARE.tick == 0 for price in made)
+    changes = [[b / a - 1 for a, b in itertools.pairwise(found[::50])] for found in (made, coin)]
+    assert statistics.pstdev(changes[0]) < 0.7 * statistics.pstdev(changes[1])

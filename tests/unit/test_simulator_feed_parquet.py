@@ -187,3 +187,14 @@ def test_the_recorded_files_are_played_completely(name: str, rows: int) -> None:
         instrument = observed(symbol, *replay.sample(symbol), D(0), D(0))
         prices, _ = ParquetTable(DATA / name, {}).sample(symbol)
         assert all(D(repr(price)) % instrument.tick == 0 for price in prices)
+
+
+def test_bars_of_which_most_are_missing_are_still_as_long_as_the_shortest_gap(tmp_path: Path) -> None:
+    minute = 60_000_000_000
+    times = [1_700_000_000_000_000_000 + i * minute for i in (0, 3, 6, 7, 10, 13)]
+    flat = dict.fromkeys(("open", "high", "low", "close", "volume"), [1.0] * 6)
+    pq.write_table(pa.table({"ts_ns": times, **flat}), tmp_path / "AAA.parquet")
+    replay = Replay(tmp_path)
+    assert replay.step_ns() == minute
+    played = [row[TS] for row in replay.trades()]
+    assert played == sorted(played)
