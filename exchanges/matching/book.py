@@ -54,6 +54,10 @@ class BookSide:
     def quantity_at(self, price: Decimal) -> Decimal:
         return sum((record.open for record in self._levels.get(price, {}).values()), ZERO)
 
+    def quantity_of_others(self, price: Decimal, account: str) -> Decimal:
+        """What stands at ``price`` and isn't of ``account``."""
+        return sum((r.open for r in self._levels.get(price, {}).values() if r.account != account), ZERO)
+
     def prices(self) -> Iterator[Decimal]:
         """All prices, the best first."""
         for key in self._keys:

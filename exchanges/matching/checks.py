@@ -6,11 +6,12 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from exchanges.matching.account import Account
+from exchanges.matching.demand import Demand, needs
 from exchanges.matching.market import Market
 from exchanges.matching.record import ZERO, OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
-from exchanges.model.instrument import Instrument
-from exchanges.model.order import OrderType, TimeInForce
+from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.model.order import OrderType, Side, TimeInForce
 from exchanges.model.venue import AmendOrder, PlaceOrder
 
 Mark = Callable[[str], Decimal]
@@ -45,11 +46,15 @@ def check_order(account: Account, market: Market, command: PlaceOrder) -> Decima
 
 
 def check_margin(account: Account, market: Market, command: PlaceOrder, quantity: Decimal, mark: Mark) -> Decimal:
-    """The initial margin the order reserves.
+    """The initial margin the order reserves; 0 where positions are paid for (see `reserve_paid`).
 
     Raises:
         OrderRejectedError: it and the taker fee are more than what is available.
     """
+    if market.paid:
+        price = command.price or market.worst(command.side, account.name, quantity)
+        _check_paid(account, market, Demand("", command.side, quantity, price, 1 << 62), mark)
+        return ZERO
     if command.reduce_only:
         return ZERO
     price = command.price or market.best(command.side.opposite) or market.mark()
@@ -82,13 +87,60 @@ def check_amend(
             f"expected more than the filled {record.filled}, found {quantity}; cancel the order instead",
         )
     if record.reduce_only:
-        return min(quantity, record.filled + account.reducible(record.symbol, record.side)), price
-    _check_notional(market.instrument, quantity, price)
+        quantity = min(quantity, record.filled + account.reducible(record.symbol, record.side))
+    else:
+        _check_notional(market.instrument, quantity, price)
     open_quantity = quantity - record.filled
+    if market.paid:
+        _check_paid(account, market, Demand(record.id, record.side, open_quantity, price, record.sequence), mark)
+    if market.paid or record.reduce_only:
+        return quantity, price
     margin = account.order_margin(record.symbol, record.side, open_quantity, price)
     if margin > record.margin:
         _check_available(account, margin - record.margin, ZERO, mark)
     return quantity, price
+
+
+def demands(market: Market, account: str) -> list[Demand]:
+    """What the account's open orders ask for, where positions are paid for."""
+    return [
+        Demand(r.id, r.side, r.open, r.price or market.worst(r.side, account, r.open), r.sequence)
+        for r in market.working.get(account, {}).values()
+    ]
+
+
+def reserve_paid(account: Account, market: Market) -> None:
+    """Bring what the account's orders reserve up to date with its position."""
+    orders = market.working.get(account.name)
+    if not orders:
+        return
+    held = account.position(market.instrument.symbol).quantity
+    found = needs(market.instrument, held, demands(market, account.name), account.multiplier)
+    for order_id, need in found.items():
+        account.reserve(orders[order_id], need)
+
+
+def _check_paid(account: Account, market: Market, wanted: Demand, mark: Mark) -> None:
+    """Whether position and cash suffice for all of the account's orders, ``wanted`` among them."""
+    instrument = market.instrument
+    held = account.position(instrument.symbol).quantity
+    others = [demand for demand in demands(market, account.name) if demand.id != wanted.id]
+    if wanted.side is Side.SELL and not instrument.short:
+        selling = sum((demand.quantity for demand in others if demand.side is Side.SELL), wanted.quantity)
+        if selling > held:
+            raise OrderRejectedError(
+                Reject.INSUFFICIENT_POSITION,
+                f"expected at most {held - selling + wanted.quantity} {instrument.base} that is held and not being "
+                f"sold, found {wanted.quantity}",
+            )
+    need = sum(needs(instrument, held, [*others, wanted], account.multiplier).values(), ZERO)
+    reserved = sum((record.margin for record in market.working.get(account.name, {}).values()), ZERO)
+    available = account.available(mark)
+    if need > reserved and need - reserved > available:
+        raise OrderRejectedError(
+            Reject.INSUFFICIENT_MARGIN,
+            f"expected {need - reserved} {account.currency} available for cost and fee, found {available}",
+        )
 
 
 def _check_available(account: Account, margin: Decimal, fee: Decimal, mark: Mark) -> None:
@@ -102,15 +154,16 @@ def _check_available(account: Account, margin: Decimal, fee: Decimal, mark: Mark
 
 
 def _check_price(instrument: Instrument, price: Decimal) -> None:
-    if price <= 0 or price % instrument.tick != 0:
-        raise OrderRejectedError(
-            Reject.PRICE, f"expected a positive multiple of the tick {instrument.tick}, found {price}"
-        )
+    tick = instrument.tick_at(price)
+    if price <= 0 or price % tick != 0:
+        raise OrderRejectedError(Reject.PRICE, f"expected a positive multiple of the tick {tick}, found {price}")
+    if instrument.kind is ContractKind.BINARY_EVENT and price >= instrument.contract_value:
+        raise OrderRejectedError(Reject.PRICE, f"expected a price below {instrument.contract_value}, found {price}")
 
 
 def _check_quantity(instrument: Instrument, quantity: Decimal) -> None:
     if not instrument.trading:
-        raise OrderRejectedError(Reject.UNKNOWN_INSTRUMENT, f"{instrument.symbol} is not trading")
+        raise OrderRejectedError(Reject.NOT_TRADING, f"expected {instrument.symbol} to be trading, found it closed")
     if quantity <= 0 or quantity % instrument.lot != 0:
         raise OrderRejectedError(
             Reject.QUANTITY, f"expected a positive multiple of the lot {instrument.lot}, found {quantity}"

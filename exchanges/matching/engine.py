@@ -10,13 +10,13 @@ import msgspec
 from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.bars import path
-from exchanges.matching.checks import check_amend, check_margin, check_order
+from exchanges.matching.checks import check_amend, check_margin, check_order, reserve_paid
 from exchanges.matching.liquidity import DepthModel, Level
 from exchanges.matching.market import Market
 from exchanges.matching.matcher import Matcher
 from exchanges.matching.record import NOTHING, ZERO, Changes, OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
-from exchanges.model.instrument import Instrument
+from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.market import Bar
 from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import AmendOrder, CancelOrder, PlaceOrder
@@ -52,7 +52,7 @@ class MatchingEngine:
         self._depth = depth
         self._keep_closed = keep_closed
         self._prefix = id_prefix
-        self._matcher = Matcher(self.accounts, id_prefix)
+        self._matcher = Matcher(self.accounts, self.mark, id_prefix)
         self._orders: dict[str, OrderRecord] = {}
         self._closed: dict[str, None] = {}
         self._open: dict[str, dict[str, OrderRecord]] = {}
@@ -64,11 +64,21 @@ class MatchingEngine:
         """Make ``instrument`` tradable under its full symbol; a second time changes nothing."""
         self.markets.setdefault(instrument.symbol, Market(instrument, self._depth))
 
-    def open_account(self, name: str, balance: Decimal, currency: str = "USDT") -> Account:
-        """The account ``name``, new with ``balance`` if it isn't there yet."""
+    def relist(self, instrument: Instrument) -> None:
+        """Replace a listed instrument: other trading hours, fees or steps. Open orders stay.
+
+        Raises:
+            OrderRejectedError: ``UNKNOWN_INSTRUMENT``.
+        """
+        self._market(instrument.symbol).relist(instrument)
+
+    def open_account(
+        self, name: str, balance: Decimal, currency: str = "USDT", multiplier: Decimal = Decimal(1)
+    ) -> Account:
+        """The account ``name``, new with ``balance`` if it isn't there yet; ``multiplier`` 1 is a cash account."""
         account = self.accounts.get(name)
         if account is None:
-            account = Account(name=name, currency=currency, wallet=balance, deposited=balance)
+            account = Account(name, currency, wallet=balance, deposited=balance, multiplier=multiplier)
             self.accounts[name] = account
         return account
 
@@ -90,7 +100,10 @@ class MatchingEngine:
         changes = Changes()
         changes.subject = record
         changes.touch(record)
-        if record.type is OrderType.LIMIT:
+        if market.paid:
+            market.enter(record)
+            reserve_paid(holder, market)
+        elif record.type is OrderType.LIMIT:
             holder.reserve(record, margin)
         self._match(market, record, now_ns, changes)
         return self._settle(changes)
@@ -172,8 +185,11 @@ class MatchingEngine:
             self._priority += 1
             record.sequence = self._priority
         record.quantity, record.price = quantity, price
-        margin = ZERO if record.reduce_only else holder.order_margin(record.symbol, record.side, record.open, price)
-        holder.reserve(record, margin)
+        if market.paid:
+            reserve_paid(holder, market)
+        else:
+            margin = ZERO if record.reduce_only else holder.order_margin(record.symbol, record.side, record.open, price)
+            holder.reserve(record, margin)
         if not keeps_place:
             self._match(market, record, now_ns, changes)
         return self._settle(changes)
@@ -245,6 +261,44 @@ class MatchingEngine:
             changes.merge(self.on_trade(bar.symbol, price, size, taker, now_ns))
         return changes
 
+    def on_mark(self, symbol: str, price: Decimal) -> None:
+        """The venue's own mark price; 0 goes back to the last trade's."""
+        self._market(symbol).marked = price
+
+    def fund(self, symbol: str, rate: Decimal, now_ns: int) -> Changes:
+        """Longs of a perpetual pay ``rate`` of their value at the mark price to shorts (the reverse below 0)."""
+        changes = Changes()
+        self._matcher.fund(self._market(symbol), rate, now_ns, changes)
+        return changes
+
+    def settle(self, symbol: str, value: Decimal, now_ns: int) -> Changes:
+        """Pay an event contract out: cancel its orders, close every position at ``value``, end its trading.
+
+        ``value`` is what one contract is worth: ``contract_value`` for yes, 0 for no.
+
+        Raises:
+            OrderRejectedError: ``PARAMETER``, it is no event contract or ``value`` is out of range.
+        """
+        market = self._market(symbol)
+        instrument = market.instrument
+        if instrument.kind is not ContractKind.BINARY_EVENT or not 0 <= value <= instrument.contract_value:
+            raise OrderRejectedError(
+                Reject.PARAMETER,
+                f"expected an event contract and 0 to {instrument.contract_value}, found {instrument.kind.value} "
+                f"{symbol} and {value}",
+            )
+        changes = Changes()
+        for record in [r for orders in self._open.values() for r in orders.values() if r.symbol == symbol]:
+            self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.SETTLED, now_ns, changes)
+        self._matcher.pay_out(market, value, now_ns, changes)
+        market.relist(msgspec.structs.replace(instrument, trading=False))
+        return self._settle(changes)
+
+    def thin(self, share: Decimal) -> None:
+        """From now on synthetic depth has ``share`` of its usual sizes, at least a lot; 1 is all of it."""
+        for market in self.markets.values():
+            market.external.thin(share)
+
     def mark(self, symbol: str) -> Decimal:
         """The price positions are valued at."""
         return self._market(symbol).mark()
@@ -283,6 +337,18 @@ class MatchingEngine:
             self._admit(record)
         for record in sorted((r for r in known if r.resting), key=lambda r: r.sequence):
             self._market(record.symbol).rest(record)
+        self._reserve_again(known)
+
+    def _reserve_again(self, known: list[OrderRecord]) -> None:
+        """What orders reserve where positions are paid for changes with their neighbours: it isn't stored with each."""
+        for record in known:
+            if not record.status.final:
+                self._market(record.symbol).enter(record)
+        for market in self.markets.values():
+            for name in market.working:
+                reserve_paid(self.accounts[name], market)
+        for name, account in self.accounts.items():
+            account.reserved = sum((record.margin for record in self.working(name)), ZERO)
 
     def _settle(self, changes: Changes) -> Changes:
         """Move ended orders out of the open ones and forget the oldest beyond what is kept."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Protocol
 
 from exchanges.matching.record import ZERO
-from exchanges.model.instrument import Instrument
+from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.order import Side
 
 Level = tuple[Decimal, Decimal]
 """Price and quantity."""
 
 UNLIMITED = Decimal(10) ** 15
+_ONE = Decimal(1)
 
 
 class Ladder:
@@ -28,6 +29,18 @@ class Ladder:
         self._depth = depth
         self._levels: list[list[Decimal]] = []
         self._head = 0
+
+    def thinned(self, instrument: Instrument, share: Decimal) -> Ladder:
+        """The same prices with ``share`` of the sizes, at least a lot (of shares, a whole one)."""
+        if share == 1:
+            return self
+        lot = max(instrument.lot, _ONE) if instrument.kind is ContractKind.EQUITY else instrument.lot
+
+        def supply(index: int) -> Level:
+            price, size = self._supply(index)
+            return price, max((size * share / lot).to_integral_value(ROUND_DOWN), _ONE) * lot
+
+        return Ladder(supply, self._depth)
 
     def _level(self, index: int) -> list[Decimal] | None:
         if index >= self._depth:
@@ -62,6 +75,14 @@ class Ladder:
                 yield level[0], level[1]
             index += 1
             level = self._level(index)
+
+    def remaining_until(self, wanted: Decimal) -> Iterator[Level]:
+        """The best levels that together hold ``wanted``, or all there are."""
+        for price, size in self.remaining():
+            yield price, size
+            wanted -= size
+            if wanted <= 0:
+                return
 
     def size_at(self, price: Decimal) -> Decimal:
         """What stands at ``price``; beyond the known depth, as much as at the last known level."""
@@ -106,7 +127,7 @@ class ExternalMarket:
         self._asks = EMPTY
         self._stale = False
         self._quoted = False
-        self._decimals = max(0, -int(instrument.tick.normalize().as_tuple().exponent))
+        self._share = _ONE
 
     def traded(self, price: float, taker: Side) -> None:
         """Note the last trade. Without a book or quotes of its own the depth is fresh again."""
@@ -118,9 +139,9 @@ class ExternalMarket:
 
     def quoted(self, bid: Level, ask: Level) -> None:
         """Fresh best levels."""
-        tick = self.instrument.tick
-        self._bids = _listed([bid, (bid[0] - tick, UNLIMITED)])
-        self._asks = _listed([ask, (ask[0] + tick, UNLIMITED)])
+        below, above = (self.instrument.tick_at(price) for price in (bid[0], ask[0]))
+        self._bids = self._listed([bid, (bid[0] - below, UNLIMITED)])
+        self._asks = self._listed([ask, (ask[0] + above, UNLIMITED)])
         self._quoted, self._stale = True, False
         self.generation += 1
         if not self._last:
@@ -128,7 +149,7 @@ class ExternalMarket:
 
     def booked(self, bids: list[Level], asks: list[Level]) -> None:
         """Fresh levels, best first."""
-        self._bids, self._asks = _listed(bids), _listed(asks)
+        self._bids, self._asks = self._listed(bids), self._listed(asks)
         self._quoted, self._stale = True, False
         self.generation += 1
         if not self._last and bids and asks:
@@ -136,8 +157,9 @@ class ExternalMarket:
 
     def exact(self, price: float) -> Decimal:
         """A market price as the exact multiple of the tick it stands for."""
-        tick = self.instrument.tick
-        return (Decimal(repr(price)) / tick).to_integral_value() * tick
+        value = Decimal(repr(price))
+        tick = self.instrument.tick_at(value)
+        return (value / tick).to_integral_value() * tick
 
     @property
     def last(self) -> Decimal:
@@ -148,13 +170,22 @@ class ExternalMarket:
     def last_price(self) -> float:
         return self._last
 
+    def thin(self, share: Decimal) -> None:
+        """Leave ``share`` of the synthetic depth."""
+        if share != self._share:
+            self._share = share
+            self._stale = not self._quoted and bool(self._last)
+
     def side(self, side: Side) -> Ladder:
         """The ladder of resting ``side`` orders: bids for ``BUY``."""
         if self._stale and self._depth is not None:
-            self._bids, self._asks = self._depth.ladders(self.instrument, self.last, self._taker, self.generation)
+            bids, asks = self._depth.ladders(self.instrument, self.last, self._taker, self.generation)
+            self._bids, self._asks = (side.thinned(self.instrument, self._share) for side in (bids, asks))
             self._stale = False
         return self._bids if side is Side.BUY else self._asks
 
-
-def _listed(levels: list[Level]) -> Ladder:
-    return Ladder(levels.__getitem__, len(levels))
+    def _listed(self, levels: list[Level]) -> Ladder:
+        """A ladder of the levels that can be traded at: none at 0, none at an event contract's full value."""
+        top = self.instrument.contract_value if self.instrument.kind is ContractKind.BINARY_EVENT else UNLIMITED
+        possible = [level for level in levels if 0 < level[0] < top]
+        return Ladder(possible.__getitem__, len(possible))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from exchanges.matching.book import Book
+from exchanges.matching.demand import is_paid
 from exchanges.matching.liquidity import DepthModel, ExternalMarket, Level
 from exchanges.matching.record import ZERO, OrderRecord
 from exchanges.model.instrument import Instrument
@@ -16,6 +17,8 @@ class Market:
 
     ``external_quantity`` and ``external_cash`` are what the external market has gained
     from our accounts: with them quantity and cash of all sides add up to nothing.
+    ``working`` are the open orders by account where positions are paid for; ``marked`` is the
+    venue's own mark price, where it has one.
     """
 
     def __init__(self, instrument: Instrument, depth: DepthModel | None) -> None:
@@ -25,6 +28,22 @@ class Market:
         self.reduce_only: dict[str, OrderRecord] = {}
         self.external_quantity = ZERO
         self.external_cash = ZERO
+        self.paid = is_paid(instrument)
+        self.working: dict[str, dict[str, OrderRecord]] = {}
+        self.marked = ZERO
+
+    def relist(self, instrument: Instrument) -> None:
+        """Go on with other trading hours, fees or steps."""
+        self.instrument = self.external.instrument = instrument
+
+    def enter(self, record: OrderRecord) -> None:
+        """Note an order that is open, in the book or not."""
+        if self.paid:
+            self.working.setdefault(record.account, {})[record.id] = record
+
+    def leave(self, record: OrderRecord) -> None:
+        """Forget an order that has ended."""
+        self.working.get(record.account, {}).pop(record.id, None)
 
     def rest(self, record: OrderRecord) -> None:
         self.book.side(record.side).add(record)
@@ -36,7 +55,9 @@ class Market:
         self.reduce_only.pop(record.id, None)
 
     def mark(self) -> Decimal:
-        """The last trade's price, or the middle of the best prices, or 0."""
+        """The venue's mark price, or the last trade's, or the middle of the best prices, or 0."""
+        if self.marked:
+            return self.marked
         last = self.external.last
         if last:
             return last
@@ -59,6 +80,19 @@ class Market:
             return False
         return opposite <= price if side is Side.BUY else opposite >= price
 
+    def worst(self, side: Side, account: str, wanted: Decimal) -> Decimal:
+        """The price an order of ``side`` for ``wanted`` would reach without a limit; the mark where nothing is."""
+        levels = dict(self.external.side(side.opposite).remaining_until(wanted))
+        book_side = self.book.side(side.opposite)
+        for price in book_side.prices():
+            levels[price] = levels.get(price, ZERO) + book_side.quantity_of_others(price, account)
+        reached = ZERO
+        for price in sorted(levels, reverse=side is Side.SELL):
+            reached += levels[price]
+            if reached >= wanted:
+                return price
+        return max(levels, key=lambda p: p * side.sign) if levels else self.mark()
+
     def available(self, side: Side, limit: Decimal | None, account: str, wanted: Decimal) -> Decimal:
         """What ``account`` could take with an order of ``side`` up to ``limit``, at most ``wanted``.
 
@@ -73,7 +107,7 @@ class Market:
         for price in book_side.prices():
             if total >= wanted or not within(side, price, limit):
                 break
-            total += sum((r.open for r in book_side.at(price) if r.account != account), ZERO)
+            total += book_side.quantity_of_others(price, account)
         return min(total, wanted)
 
     def depth(self, levels: int) -> tuple[list[Level], list[Level]]:

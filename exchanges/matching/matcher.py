@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
+import msgspec
+
 from exchanges.matching.account import Account
+from exchanges.matching.checks import reserve_paid
+from exchanges.matching.demand import exact_fee, rounded_fee, unit_need
 from exchanges.matching.market import Market, within
-from exchanges.matching.record import REDUCE_ONLY, SELF_TRADE, ZERO, Changes, Execution, OrderRecord
-from exchanges.model.order import Fill, Liquidity, OrderStatus, Side
+from exchanges.matching.record import (
+    INSUFFICIENT_FUNDS,
+    REDUCE_ONLY,
+    SELF_TRADE,
+    ZERO,
+    Changes,
+    Execution,
+    Funding,
+    OrderRecord,
+)
+from exchanges.model.order import Fill, Liquidity, OrderStatus, OrderType, Side
 
 
 class Matcher:
@@ -17,8 +31,9 @@ class Matcher:
     resting one is cancelled (reason ``SELF_TRADE``) and the incoming one goes on.
     """
 
-    def __init__(self, accounts: dict[str, Account], id_prefix: str) -> None:
+    def __init__(self, accounts: dict[str, Account], mark: Callable[[str], Decimal], id_prefix: str) -> None:
         self._accounts = accounts
+        self._mark = mark
         self.prefix = id_prefix
         self.execution_count = 0
 
@@ -28,6 +43,9 @@ class Matcher:
         while record.open > 0 and not record.status.final:
             price = market.best(side)
             if price is None or not within(record.side, price, limit):
+                return
+            if self._wanted(market, record, price) <= 0:
+                self.close(market, record, OrderStatus.CANCELLED, INSUFFICIENT_FUNDS, now, changes)
                 return
             self._take_level(market, record, price, now, changes)
 
@@ -40,17 +58,30 @@ class Matcher:
                 self.close(market, resting, OrderStatus.CANCELLED, SELF_TRADE, now, changes)
                 continue
             if resting.queue_ahead > 0 and ladder.best() == price:
-                ahead = ladder.take(min(resting.queue_ahead, record.open))
+                ahead = ladder.take(min(resting.queue_ahead, self._wanted(market, record, price)))
                 self._trade_outside(market, record, price, ahead, now, changes)
-            if record.open == 0:
+            quantity = min(self._wanted(market, record, price), resting.open)
+            if quantity <= 0:
                 return
-            quantity = min(record.open, resting.open)
             self._fill(market, resting, price, quantity, Liquidity.MAKER, now, changes)
             self._fill(market, record, price, quantity, Liquidity.TAKER, now, changes)
             if record.open == 0:
                 return
         if ladder.best() == price:
-            self._trade_outside(market, record, price, ladder.take(record.open), now, changes)
+            taken = ladder.take(self._wanted(market, record, price))
+            self._trade_outside(market, record, price, taken, now, changes)
+
+    def _wanted(self, market: Market, record: OrderRecord, price: Decimal) -> Decimal:
+        """What ``record`` may take at ``price``: all that is open, but of a market order only what can be paid for."""
+        if not market.paid or record.price is not None or record.open == 0:
+            return record.open
+        account, instrument = self._accounts[record.account], market.instrument
+        closing = min(record.open, account.reducible(record.symbol, record.side))
+        funds = max(account.available(self._mark) + record.margin, ZERO)
+        if record.side is Side.SELL and not instrument.short:
+            return closing
+        affordable = funds / unit_need(instrument, record.side, price, account.multiplier)
+        return min(record.open, closing + instrument.round_quantity(affordable))
 
     def _trade_outside(
         self, market: Market, record: OrderRecord, price: Decimal, quantity: Decimal, now: int, changes: Changes
@@ -118,13 +149,15 @@ class Matcher:
             side=record.side,
             price=price,
             quantity=quantity,
-            fee=instrument.fee(price, quantity, liquidity),
+            fee=ZERO if market.paid else instrument.fee(price, quantity, liquidity),
             fee_currency=account.currency,
             liquidity=liquidity,
             ts_ns=now,
         )
-        closed = account.apply(fill)
+        closed = account.apply(fill, instrument)
         self._advance(market, record, fill, now, changes)
+        if market.paid:
+            fill = self._charged(market, record, fill)
         execution = Execution(
             account=record.account,
             fill=fill,
@@ -140,6 +173,21 @@ class Matcher:
         if closed and market.reduce_only:
             self._clamp_reduce_only(market, account, now, changes)
 
+    def _charged(self, market: Market, record: OrderRecord, fill: Fill) -> Fill:
+        """The fill with its fee, which the account pays.
+
+        The fee is rounded up over the order, not over each fill. A cash account never pays
+        more for the rounding than it has left: the rest is charged with the order's next fill.
+        """
+        instrument, account = market.instrument, self._accounts[record.account]
+        record.due += exact_fee(instrument, fill.price, fill.quantity, fill.liquidity)
+        fee = rounded_fee(instrument, record.due) - record.fee
+        if account.multiplier == 1 and not account.perpetuals():
+            fee = min(fee, max(account.available(self._mark), ZERO))
+        record.fee += fee
+        account.charge(fill.symbol, fee)
+        return msgspec.structs.replace(fill, fee=fee)
+
     def _advance(self, market: Market, record: OrderRecord, fill: Fill, now: int, changes: Changes) -> None:
         record.filled += fill.quantity
         record.value += fill.quantity * fill.price
@@ -150,8 +198,10 @@ class Matcher:
             self.close(market, record, OrderStatus.FILLED, "", now, changes)
             return
         record.status = OrderStatus.PARTIALLY_FILLED
-        if record.margin:
-            account = self._accounts[record.account]
+        account = self._accounts[record.account]
+        if market.paid:
+            reserve_paid(account, market)
+        elif record.margin:
             margin = account.order_margin(record.symbol, record.side, record.open, record.price or fill.price)
             account.reserve(record, min(margin, record.margin))
 
@@ -167,6 +217,8 @@ class Matcher:
                 record.quantity = record.filled + allowed
                 record.updated_ns = now
                 changes.touch(record)
+        if market.paid:
+            reserve_paid(account, market)
 
     def close(
         self, market: Market, record: OrderRecord, status: OrderStatus, reason: str, now: int, changes: Changes
@@ -175,6 +227,63 @@ class Matcher:
         if record.resting:
             market.withdraw(record)
             record.resting = False
-        self._accounts[record.account].reserve(record, ZERO)
+        account = self._accounts[record.account]
+        account.reserve(record, ZERO)
+        if market.paid:
+            market.leave(record)
+            reserve_paid(account, market)
         record.status, record.reason, record.updated_ns = status, reason, now
         changes.touch(record)
+
+    def fund(self, market: Market, rate: Decimal, now: int, changes: Changes) -> None:
+        """Exchange a funding payment between longs and shorts."""
+        symbol, mark = market.instrument.symbol, market.mark()
+        for account in self._accounts.values():
+            quantity = account.position(symbol).quantity
+            if not quantity or not mark:
+                continue
+            amount = quantity * mark * rate
+            account.wallet -= amount
+            account.funding += amount
+            self.execution_count += 1
+            count, name = self.execution_count, f"{self.prefix}f{self.execution_count}"
+            changes.fundings.append(Funding(account.name, symbol, quantity, mark, rate, amount, now, count, name))
+
+    def pay_out(self, market: Market, value: Decimal, now: int, changes: Changes) -> None:
+        """Close every position of an event contract at ``value``."""
+        instrument = market.instrument
+        for account in self._accounts.values():
+            held = account.position(instrument.symbol).quantity
+            if not held:
+                continue
+            self.execution_count += 1
+            fill = Fill(
+                execution_id=f"settlement-{instrument.native}",
+                client_id="",
+                venue_id="",
+                symbol=instrument.symbol,
+                side=Side.SELL if held > 0 else Side.BUY,
+                price=value,
+                quantity=abs(held),
+                fee=ZERO,
+                fee_currency=account.currency,
+                liquidity=Liquidity.MAKER,
+                ts_ns=now,
+            )
+            closed = account.apply(fill, instrument)
+            market.external_quantity += held
+            market.external_cash -= held * value
+            changes.executions.append(
+                Execution(
+                    account=account.name,
+                    fill=fill,
+                    order_type=OrderType.MARKET,
+                    order_price=None,
+                    order_quantity=closed,
+                    leaves=ZERO,
+                    closed=closed,
+                    fee_rate=ZERO,
+                    sequence=self.execution_count,
+                    settlement=True,
+                )
+            )

@@ -18,6 +18,8 @@ SELF_TRADE = "SELF_TRADE"
 REDUCE_ONLY = "REDUCE_ONLY"
 BY_USER = "BY_USER"
 BY_USER_ALL = "BY_USER_ALL"
+INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
+SETTLED = "SETTLED"
 
 
 class OrderRecord(msgspec.Struct):
@@ -25,7 +27,8 @@ class OrderRecord(msgspec.Struct):
 
     ``sequence`` is its time priority. ``queue_ahead`` is the external quantity that still
     stands before it at its price, ``margin`` what it reserves of the account, ``value`` and
-    ``fee`` what its fills add up to in the quote currency; ``resting`` says it is in the book.
+    ``fee`` what its fills add up to in the quote currency, ``due`` its exact fee before rounding
+    (the order's fee is rounded as a whole, not fill by fill); ``resting`` says it is in the book.
     """
 
     account: str
@@ -49,6 +52,7 @@ class OrderRecord(msgspec.Struct):
     queue_ahead: Decimal = ZERO
     margin: Decimal = ZERO
     resting: bool = False
+    due: Decimal = ZERO
 
     @property
     def open(self) -> Decimal:
@@ -83,7 +87,8 @@ class Execution(msgspec.Struct, frozen=True):
     """A fill and what the order and the position looked like right after it.
 
     ``closed`` is the part of the fill that reduced a position, ``leaves`` the order's open
-    quantity, ``sequence`` the engine's own count of executions.
+    quantity, ``sequence`` the engine's own count of executions. ``settlement`` says that no order
+    was filled: the contract has been paid out.
     """
 
     account: str
@@ -95,19 +100,39 @@ class Execution(msgspec.Struct, frozen=True):
     closed: Decimal
     fee_rate: Decimal
     sequence: int
+    settlement: bool = False
 
     @property
     def is_maker(self) -> bool:
         return self.fill.liquidity is Liquidity.MAKER
 
 
+class Funding(msgspec.Struct, frozen=True):
+    """One payment between longs and shorts of a perpetual.
+
+    ``quantity`` is the signed position, ``amount`` what was paid for it (negative: received), in
+    the account's currency: quantity x mark x rate.
+    """
+
+    account: str
+    symbol: str
+    quantity: Decimal
+    mark: Decimal
+    rate: Decimal
+    amount: Decimal
+    ts_ns: int
+    sequence: int
+    execution_id: str
+
+
 class Changes:
     """All that one call changed: executions in order, then each touched order once, as it is now."""
 
-    __slots__ = ("_touched", "executions", "subject")
+    __slots__ = ("_touched", "executions", "fundings", "subject")
 
     def __init__(self) -> None:
         self.executions: list[Execution] = []
+        self.fundings: list[Funding] = []
         self.subject: OrderRecord | None = None
         self._touched: dict[str, OrderRecord] = {}
 
@@ -121,10 +146,11 @@ class Changes:
     def merge(self, other: Changes) -> None:
         """Append what a later call changed."""
         self.executions.extend(other.executions)
+        self.fundings.extend(other.fundings)
         self._touched.update(other._touched)
 
     def __bool__(self) -> bool:
-        return bool(self._touched or self.executions)
+        return bool(self._touched or self.executions or self.fundings)
 
     @property
     def orders(self) -> list[OrderRecord]:
@@ -134,7 +160,9 @@ class Changes:
     @property
     def accounts(self) -> list[str]:
         """The touched accounts, without repetition, in a stable order."""
-        return list(dict.fromkeys(record.account for record in self._touched.values()))
+        names = dict.fromkeys(record.account for record in self._touched.values())
+        names |= dict.fromkeys(done.account for done in self.executions)
+        return list(names | dict.fromkeys(paid.account for paid in self.fundings))
 
     @property
     def events(self) -> list[Fill | Order]:

@@ -12,6 +12,8 @@ class Reject(enum.StrEnum):
 
     UNKNOWN_ACCOUNT = "unknown_account"
     UNKNOWN_INSTRUMENT = "unknown_instrument"
+    NOT_TRADING = "not_trading"
+    """The instrument is known, but takes no orders now."""
     UNKNOWN_ORDER = "unknown_order"
     ALREADY_CLOSED = "already_closed"
     DUPLICATE_CLIENT_ID = "duplicate_client_id"
@@ -20,6 +22,9 @@ class Reject(enum.StrEnum):
     PRICE = "price"
     NOTIONAL_MIN = "notional_min"
     INSUFFICIENT_MARGIN = "insufficient_margin"
+    """Cash or margin is short."""
+    INSUFFICIENT_POSITION = "insufficient_position"
+    """More is sold than is held, where that isn't allowed."""
     REDUCE_ONLY = "reduce_only"
     TOO_MANY_ORDERS = "too_many_orders"
     UNCHANGED = "unchanged"

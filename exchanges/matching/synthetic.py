@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from exchanges.matching.liquidity import Ladder, Level
-from exchanges.model.instrument import Instrument
+from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.order import Side
 
 _MASK = (1 << 64) - 1
@@ -43,14 +43,18 @@ class SyntheticDepth:
 
     def ladders(self, instrument: Instrument, last: Decimal, taker: Side, generation: int) -> tuple[Ladder, Ladder]:
         key = mix(self._seed, zlib.crc32(instrument.symbol.encode()), generation)
-        ticks = max(1, int(last * self._spread / instrument.tick))
-        spread = instrument.tick * (ticks * 2 if key % 8 == 0 else ticks)
+        tick = instrument.tick_at(last)
+        ticks = max(1, int(last * self._spread / tick))
+        spread = tick * (ticks * 2 if key % 8 == 0 else ticks)
         bid = last - spread if taker is Side.BUY else last
         ask = last if taker is Side.BUY else last + spread
         sizes = self._sizes(instrument, last, key)
-        bids = _steps(bid, -instrument.tick, sizes, 0)
-        asks = _steps(ask, instrument.tick, sizes, 1)
-        return Ladder(bids, min(self._depth, max(0, int(bid / instrument.tick)))), Ladder(asks, self._depth)
+        bids, asks = _steps(bid, -tick, sizes, 0), _steps(ask, tick, sizes, 1)
+        above = self._depth
+        if instrument.kind is ContractKind.BINARY_EVENT:
+            above = int(((instrument.contract_value - ask) / tick).to_integral_value(ROUND_UP))
+        below = min(self._depth, max(0, int(bid / tick)))
+        return Ladder(bids, below), Ladder(asks, min(self._depth, max(0, above)))
 
     def _sizes(self, instrument: Instrument, last: Decimal, key: int) -> Callable[[int, int], Decimal]:
         typical = self._notional / last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ import msgspec
 
 from exchanges.matching.account import Account
 from exchanges.matching.engine import Counters
-from exchanges.matching.record import Changes, Execution, OrderRecord
+from exchanges.matching.record import Changes, Execution, Funding, OrderRecord
 from exchanges.model.instrument import Instrument
 from exchanges.simulators.errors import SimulatorError
 
@@ -29,12 +30,14 @@ class Progress(msgspec.Struct):
 
 
 class Books(msgspec.Struct):
-    """All that was stored."""
+    """All that was stored; ``settled`` is what an event contract paid, by symbol."""
 
     counters: Counters | None
     accounts: list[Account]
     orders: list[OrderRecord]
     executions: list[Execution]
+    fundings: list[Funding]
+    settled: dict[str, Decimal]
     instruments: list[Instrument]
     prices: dict[str, float]
     progress: Progress
@@ -85,11 +88,18 @@ class VenueStore:
                 transaction.put(b"order/" + record.id.encode(), pack(record))
             for execution in changes.executions:
                 transaction.put(b"execution/" + execution.sequence.to_bytes(8, "big"), pack(execution))
+            for funding in changes.fundings:
+                transaction.put(b"funding/" + funding.sequence.to_bytes(8, "big"), pack(funding))
 
     def save_instruments(self, instruments: Iterable[Instrument]) -> None:
         with self._env.begin(write=True) as transaction:
             for instrument in instruments:
                 transaction.put(b"instrument/" + instrument.symbol.encode(), self._encoder.encode(instrument))
+
+    def save_settled(self, settled: dict[str, Decimal]) -> None:
+        """Write what event contracts paid."""
+        with self._env.begin(write=True) as transaction:
+            transaction.put(b"settled", self._encoder.encode(settled))
 
     def save_market(self, prices: dict[str, float], progress: Progress) -> None:
         """Write the last prices and how far a replay has been played."""
@@ -105,6 +115,8 @@ class VenueStore:
                 accounts=_all(transaction, b"account/", Account),
                 orders=_all(transaction, b"order/", OrderRecord),
                 executions=_all(transaction, b"execution/", Execution),
+                fundings=_all(transaction, b"funding/", Funding),
+                settled=_one(transaction, b"settled", dict[str, Decimal]) or {},
                 instruments=_all(transaction, b"instrument/", Instrument),
                 prices=_one(transaction, b"prices", dict[str, float]) or {},
                 progress=_one(transaction, b"progress", Progress) or Progress(),

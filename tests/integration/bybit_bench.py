@@ -6,93 +6,44 @@ Use it as ``from tests.integration.bybit_bench import running, rest, Socket``.
 from __future__ import annotations
 
 import asyncio
-import json
 import queue
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import requests
 from pybit.exceptions import InvalidRequestError
 from pybit.unified_trading import HTTP, WebSocket, WebSocketTrading
 
 from exchanges.simulators.bybit import BybitSimulator, SimulatorSettings
+from tests.integration import venue_bench
 
 KEY, SECRET = "simulator-key", "simulator-secret"
 BTC = {"category": "linear", "symbol": "BTCUSDT"}
 _HOST = re.compile(r"^wss://\{SUBDOMAIN\}\.\{DOMAIN\}\.(?:\{TLD\}|com)")
 
 
-class Reachable(Protocol):
-    """What a client needs: ``simulator.url`` and ``simulator.ws_url``."""
-
-    simulator: Any
-
-
-class Running:
-    """The simulator and its loop's thread."""
+class Running(venue_bench.Running):
+    """The Bybit simulator and its loop's thread."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-        self.simulator = BybitSimulator(settings)
-        try:
-            self.run(self.simulator.start)
-        except BaseException:
-            self._end()
-            raise
-
-    def run(self, call: Callable[[], Any]) -> Any:
-        """Await ``call()`` on the simulator's loop."""
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(20)
-
-    def stop(self) -> None:
-        self.run(self.simulator.stop)
-        self._end()
-
-    def _end(self) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(5)
-        self.loop.close()
-
-    def state(self) -> dict[str, Any]:
-        return requests.get(f"{self.simulator.url}/control/state", timeout=10).json()  # type: ignore[no-any-return]
-
-    def faults(self, **order: Any) -> None:
-        answer = requests.post(f"{self.simulator.url}/control/faults", data=json.dumps(order), timeout=10)
-        assert answer.status_code == 200, answer.text
-
-    def trade(self, symbol: str, price: float, size: float, side: str) -> None:
-        """A public trade of the external market, through the simulator's own path."""
-        from exchanges.model.order import Side
-
-        async def move() -> None:
-            row = (self.simulator.venue.now_ns(), symbol, price, size, Side(side), f"t{time.monotonic_ns()}")
-            await self.simulator.deliver([row])
-
-        self.run(move)
+        super().__init__(BybitSimulator(settings))
 
 
 @contextmanager
-def running(**settings: Any) -> Iterator[Running]:
+def running(**settings: Any) -> Iterator[venue_bench.Running]:
     """A simulator without a feed, unless ``settings`` say otherwise."""
-    bench = Running(SimulatorSettings(**({"feed": "none", "order_limit": 0, "query_limit": 0} | settings)))
-    try:
+    with venue_bench.running(BybitSimulator, **settings) as bench:
         yield bench
-    finally:
-        bench.stop()
 
 
-def rest(venue: Reachable, key: str = KEY, secret: str = SECRET, **options: Any) -> Any:
+def rest(venue: venue_bench.Reachable, key: str = KEY, secret: str = SECRET, **options: Any) -> Any:
     """pybit's HTTP session, its retries off."""
     session = HTTP(testnet=False, api_key=key, api_secret=secret, retry_codes={-1}, max_retries=1, **options)
     session.endpoint = venue.simulator.url
@@ -102,7 +53,7 @@ def rest(venue: Reachable, key: str = KEY, secret: str = SECRET, **options: Any)
 class Socket:
     """pybit's WebSocket in raw mode: every message in a queue."""
 
-    def __init__(self, bench: Running, channel: str, **options: Any) -> None:
+    def __init__(self, bench: venue_bench.Running, channel: str, **options: Any) -> None:
         self.messages: queue.Queue[dict[str, Any]] = queue.Queue()
         base = bench.simulator.ws_url
 
@@ -137,7 +88,7 @@ class Socket:
         self.socket.exit()
 
 
-def trading_socket(bench: Running) -> Any:
+def trading_socket(bench: venue_bench.Running) -> Any:
     """pybit's order-entry socket."""
     base = bench.simulator.ws_url
 
@@ -172,7 +123,7 @@ def recording(folder: Path, symbol: str, count: int) -> Path:
 
 
 async def receive(
-    venue: Reachable, symbols: list[str], count: int, *, pause: float = 0.0, last: str = ""
+    venue: venue_bench.Reachable, symbols: list[str], count: int, *, pause: float = 0.0, last: str = ""
 ) -> dict[str, list[str]]:
     """Trade ids by symbol, read by a trivial client that may take its time, until ``count`` or ``last``."""
     got: dict[str, list[str]] = {symbol: [] for symbol in symbols}

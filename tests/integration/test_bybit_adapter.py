@@ -3,125 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from decimal import Decimal
-from typing import Any, TypeVar
 
-import msgspec
 import pytest
 
-from exchanges.bybit import BybitExchange, BybitMode, BybitSettings
 from exchanges.model.market import Bar, Quote, Trade
-from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.order import OrderStatus
 from exchanges.model.venue import (
     AmendOrder,
     CancelAll,
     CancelOrder,
-    Command,
     CommandResult,
-    FetchState,
     FillReport,
     InstrumentsReport,
     OrderReport,
     Outcome,
-    PlaceOrder,
     QueryOrder,
     StreamStatus,
-    VenueState,
 )
 from exchanges.simulators.bybit import BybitSimulator, SimulatorSettings
-from exchanges.simulators.faults import ExecutionRule, FaultOrder, RequestFault, RequestRule, StreamFault, StreamRule
+from exchanges.simulators.faults import ExecutionRule, FaultOrder, RequestFault, StreamFault, StreamRule
 from runtime.lifecycle import DeadLetter
-from runtime.message import Message
-
-BTC = "bybit:BTCUSDT"
-D = Decimal
-M = TypeVar("M", bound=Message)
-
-
-class Desk:
-    """An adapter at a simulator, with what came out of it."""
-
-    def __init__(self, simulator: BybitSimulator, **changes: Any) -> None:
-        self.simulator = simulator
-        settings = BybitSettings(
-            mode=BybitMode.SIM,
-            key="simulator-key",
-            secret="simulator-secret",
-            rest_url=simulator.url,
-            public_url=simulator.ws_url,
-            private_url=simulator.ws_url,
-            request_timeout_s=0.5,
-            stale_after_s=5.0,
-            backoff_base_s=0.05,
-            backoff_cap_s=0.2,
-        )
-        self.exchange = BybitExchange(msgspec.structs.replace(settings, **changes))
-        self.got: list[Message] = []
-
-    def of(self, kind: type[M]) -> list[M]:
-        return [message for message in self.got if isinstance(message, kind)]
-
-    async def until(self, fits: Callable[[], object], what: str, seconds: float = 8.0) -> None:
-        for _ in range(int(seconds / 0.01)):
-            if fits():
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"waited {seconds} s for {what}; the last messages were {self.got[-5:]}")
-
-    async def up(self) -> None:
-        await self.exchange.connect([BTC], self.got.append)
-        await self.until(lambda: {s.stream for s in self.of(StreamStatus) if s.up} == {"public", "private"}, "streams")
-
-    async def ask(self, command: Command) -> CommandResult:
-        before = len(self.of(CommandResult))
-        self.exchange.submit(command)
-        await self.until(lambda: len(self.of(CommandResult)) > before, f"the result of {command}")
-        return self.of(CommandResult)[-1]
-
-    async def state(self, since_ns: int = 0) -> VenueState:
-        before = len(self.of(VenueState))
-        self.exchange.submit(FetchState(since_ns))
-        await self.until(lambda: len(self.of(VenueState)) > before, "the venue's state")
-        return self.of(VenueState)[-1]
-
-    def fault(self, path: str, kind: RequestFault, **more: Any) -> None:
-        self.simulator.inject(FaultOrder(requests=[RequestRule(path, kind, **more)]))
-
-    def orders(self, client_id: str) -> list[Any]:
-        """The simulator's own records of a client order id."""
-        account = self.simulator.control.state()["accounts"]["main"]
-        return [order for order in account["orders"] if order["orderLinkId"] == client_id]
-
-
-@asynccontextmanager
-async def desk(**changes: Any) -> AsyncIterator[Desk]:
-    simulator = BybitSimulator(SimulatorSettings(symbols=("BTCUSDT",), rate=50.0, order_limit=0, query_limit=0))
-    await simulator.start()
-    made = Desk(simulator, **changes)
-    try:
-        yield made
-    finally:
-        await made.exchange.close()
-        await simulator.stop()
-
-
-def play(scenario: Callable[[Desk], Awaitable[None]], **changes: Any) -> None:
-    async def run() -> None:
-        async with desk(**changes) as made:
-            await made.up()
-            await scenario(made)
-
-    asyncio.run(run())
-
-
-def market(client_id: str, side: Side = Side.BUY, quantity: str = "0.01") -> PlaceOrder:
-    return PlaceOrder(client_id, BTC, side, OrderType.MARKET, D(quantity))
-
-
-def resting(client_id: str, price: str = "30000") -> PlaceOrder:
-    return PlaceOrder(client_id, BTC, Side.BUY, OrderType.LIMIT, D("0.01"), D(price), TimeInForce.POST_ONLY)
+from tests.integration.bybit_adapter_desk import BTC, D, Desk, desk, market, play, resting
 
 
 def test_connecting_reports_instruments_streams_and_market_data() -> None:
@@ -239,6 +141,7 @@ def test_our_own_limiter_holds_a_flood_back_before_the_venue_does() -> None:
         await d.until(lambda: len(d.of(CommandResult)) == 60, "60 results")
         outcomes = {r.code for r in d.of(CommandResult) if r.outcome is Outcome.NOT_SENT}
         assert outcomes == {"LIMITER"}
+        assert all(r.retry_after_ns > 0 for r in d.of(CommandResult) if r.outcome is Outcome.NOT_SENT)
         assert (await d.ask(CancelAll())).outcome is Outcome.ACCEPTED
 
     play(scenario, orders_per_second=5, request_timeout_s=5.0)
@@ -246,11 +149,23 @@ def test_our_own_limiter_holds_a_flood_back_before_the_venue_does() -> None:
 
 def test_a_part_of_the_state_that_fails_makes_it_incomplete_and_is_named() -> None:
     async def scenario(d: Desk) -> None:
-        d.fault("/v5/position/list", RequestFault.HTTP_STATUS)
+        d.fault("/v5/position/list", RequestFault.HTTP_STATUS, count=4)
         state = await d.state()
         assert not state.complete
-        assert "positions" in state.reason
+        assert "positions: HTTP_503" in state.reason
         assert (await d.state()).complete
+
+    play(scenario)
+
+
+def test_a_read_that_fails_is_repeated_until_the_state_is_whole() -> None:
+    async def scenario(d: Desk) -> None:
+        for path in ("/v5/position/list", "/v5/order/realtime", "/v5/execution/list", "/v5/account/wallet-balance"):
+            d.fault(path, RequestFault.HTTP_STATUS)
+        assert (await d.state()).complete
+        stats = d.exchange.stats()
+        assert stats["retries"] == 4
+        assert stats["calls_positions"] == 2
 
     play(scenario)
 

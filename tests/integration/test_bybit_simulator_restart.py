@@ -4,55 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 
-from exchanges.simulators.bybit import SimulatorSettings
-from tests.integration.bybit_bench import BTC, code_of, order, receive, recording, rest
-
-ROOT = Path(__file__).resolve().parents[2]
-VENUE = """
-import asyncio, sys
 from exchanges.simulators.bybit import BybitSimulator, SimulatorSettings
-async def main():
-    simulator = BybitSimulator(SimulatorSettings.model_validate_json(sys.argv[1]))
-    await simulator.start()
-    print(simulator.port, flush=True)
-    await asyncio.Event().wait()
-asyncio.run(main())
-"""
+from tests.integration.bybit_bench import BTC, code_of, order, receive, recording, rest
+from tests.integration.venue_process import VenueProcess
 
 
-class Process:
-    """The venue in a process of its own, which can be killed."""
-
-    def __init__(self, **settings: Any) -> None:
-        given = SimulatorSettings(order_limit=0, query_limit=0, **settings).model_dump_json(exclude_defaults=True)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", VENUE, given],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-        )
-        assert self.process.stdout is not None
-        port = int(self.process.stdout.readline())
-        self.simulator = SimpleNamespace(url=f"http://127.0.0.1:{port}", ws_url=f"ws://127.0.0.1:{port}")
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+def process(**settings: Any) -> VenueProcess:
+    return VenueProcess(BybitSimulator, SimulatorSettings(order_limit=0, query_limit=0, **settings))
 
 
 def test_a_killed_venue_comes_back_with_its_orders_executions_position_and_wallet(tmp_path: Path) -> None:
-    venue = Process(folder=tmp_path, rate=50.0)
+    venue = process(folder=tmp_path, rate=50.0)
     session = rest(venue)
     while session.get_tickers(**BTC)["result"]["list"][0]["lastPrice"] == "0":
         time.sleep(0.05)
@@ -61,7 +29,7 @@ def test_a_killed_venue_comes_back_with_its_orders_executions_position_and_walle
     session.set_leverage(**BTC, buyLeverage="7", sellLeverage="7")
     before = facts(session)
     venue.kill()
-    venue = Process(folder=tmp_path, rate=50.0)
+    venue = process(folder=tmp_path, rate=50.0)
     session = rest(venue)
     try:
         assert facts(session) == before
@@ -75,9 +43,9 @@ def test_a_killed_venue_comes_back_with_its_orders_executions_position_and_walle
 
 def test_a_venue_killed_during_a_replay_goes_on_and_no_row_is_missing(tmp_path: Path) -> None:
     settings = {"feed": "replay", "replay_path": recording(tmp_path / "data", "AAAUSDT", 40_000), "speed": "max"}
-    venue = Process(folder=tmp_path / "venue", **settings)
+    venue = process(folder=tmp_path / "venue", **settings)
     first = asyncio.run(until_killed(venue, 6_000))
-    venue = Process(folder=tmp_path / "venue", **settings)
+    venue = process(folder=tmp_path / "venue", **settings)
     try:
         second = asyncio.run(receive(venue, ["AAAUSDT"], 40_000, last="AAAUSDT39999"))["AAAUSDT"]
         again = int(second[0].removeprefix("AAAUSDT"))
@@ -88,7 +56,7 @@ def test_a_venue_killed_during_a_replay_goes_on_and_no_row_is_missing(tmp_path: 
         venue.kill()
 
 
-async def until_killed(venue: Process, count: int) -> list[str]:
+async def until_killed(venue: VenueProcess, count: int) -> list[str]:
     """Trade ids up to the end of the connection; the venue is killed once there are ``count``."""
     got: list[str] = []
     async with (

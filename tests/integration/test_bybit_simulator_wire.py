@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.bybit_bench import Running, Socket, rest, running
+from tests.integration.bybit_bench import Socket, rest, running
+from tests.integration.venue_bench import Running
 
 DATA = Path(os.environ.get("BIGWHEEL_DATA", Path(__file__).resolve().parents[2].parent / "shared" / "data"))
 WIRE = DATA / "wire" / "bybit"

@@ -7,6 +7,7 @@ import hmac
 from collections.abc import Mapping
 
 from exchanges.simulators.bybit.errors import API_KEY, PARAMETER, SIGNATURE, TIMESTAMP, ApiError
+from exchanges.simulators.faults import FaultPlan, KeyState
 
 LEAD_MS = 1_000
 """How far a request's time may be ahead of the server's."""
@@ -16,14 +17,12 @@ DEFAULT_WINDOW_MS = 5_000
 class Keys:
     """The accepted keys; secrets stay in this object."""
 
-    def __init__(self, credentials: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(self, credentials: Mapping[str, tuple[str, str]], faults: FaultPlan) -> None:
         self._credentials = dict(credentials)
+        self._faults = faults
 
     def __repr__(self) -> str:
         return f"Keys({len(self._credentials)})"
-
-    def accounts(self) -> list[str]:
-        return [account for account, _ in self._credentials.values()]
 
     def request(self, headers: Mapping[str, str], payload: str, now_ms: int) -> str:
         """The account a signed request comes from; ``payload`` is the raw query or the body.
@@ -60,7 +59,7 @@ class Keys:
 
     def _known(self, key: str) -> tuple[str, str]:
         found = self._credentials.get(key)
-        if found is None:
+        if found is None or self._faults.key(key) is KeyState.REVOKED:
             raise ApiError(API_KEY, "API key is invalid.")
         return found
 

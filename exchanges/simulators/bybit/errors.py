@@ -17,11 +17,14 @@ ORDER_NOT_FOUND = 110001
 MESSAGES = {
     RATE_LIMIT: "Too many visits. Exceeded the API Rate Limit.",
     SERVER: "Internal server error.",
+    PERMISSION: "Permission denied, please check your API key permissions.",
 }
 
 _ENGINE: dict[Reject, tuple[int, str]] = {
     Reject.UNKNOWN_ACCOUNT: (API_KEY, "API key is invalid."),
     Reject.UNKNOWN_INSTRUMENT: (PARAMETER, "params error: symbol invalid"),
+    Reject.NOT_TRADING: (110074, "This contract is not live"),
+    Reject.INSUFFICIENT_POSITION: (170131, "Balance insufficient"),
     Reject.UNKNOWN_ORDER: (ORDER_NOT_FOUND, "order not exists or too late to cancel"),
     Reject.ALREADY_CLOSED: (ORDER_NOT_FOUND, "order not exists or too late to cancel"),
     Reject.DUPLICATE_CLIENT_ID: (110072, "OrderLinkedID is duplicate"),
@@ -46,6 +49,6 @@ class ApiError(Exception):
 
 
 def translated(error: OrderRejectedError) -> ApiError:
-    """The venue's answer to what the engine refused."""
+    """The venue's answer to what the engine refused; every code of the engine has one."""
     code, message = _ENGINE[error.code]
     return ApiError(code, f"{message} ({error})")

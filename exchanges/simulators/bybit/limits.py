@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from exchanges.simulators.bybit.errors import MESSAGES, RATE_LIMIT, ApiError
+from exchanges.simulators.settings import SimulatorSettings
+
+ORDERS_A_SECOND = 10
+QUERIES_A_SECOND = 50
 
 
 class Limits:
@@ -13,6 +17,15 @@ class Limits:
     def __init__(self, limits: dict[str, int]) -> None:
         self._limits = limits
         self._used: dict[tuple[str, str], tuple[int, int]] = {}
+
+    @classmethod
+    def of(cls, settings: SimulatorSettings) -> Limits:
+        """The venue's own limits, or those the settings ask for."""
+        wanted = {
+            "order": (settings.order_limit, ORDERS_A_SECOND),
+            "query": (settings.query_limit, QUERIES_A_SECOND),
+        }
+        return cls({group: own if asked is None else asked for group, (asked, own) in wanted.items()})
 
     def take(self, account: str, group: str, call: str, now_ms: int) -> dict[str, str]:
         """Count one request of ``call`` (a path or operation); returns the headers of its answer.

@@ -6,12 +6,15 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
+from exchanges.matching.record import OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
 from exchanges.model.order import OrderType, Side, TimeInForce
 from exchanges.model.venue import AmendOrder, CancelOrder, PlaceOrder
+from exchanges.simulators.base.market import SymbolMarket
 from exchanges.simulators.bybit import wire
-from exchanges.simulators.bybit.errors import PARAMETER, ApiError, translated
-from exchanges.simulators.bybit.venue import Venue
+from exchanges.simulators.bybit.errors import PARAMETER, ApiError
+from exchanges.simulators.bybit.topics import LINEAR, SPOT, category_of
+from exchanges.simulators.bybit.venue import HEDGE, ONE_WAY, BybitVenue
 from exchanges.simulators.bybit.wire import Json
 
 T = TypeVar("T")
@@ -28,39 +31,31 @@ _TIMES = {
 }
 
 
-def create(venue: Venue, account: str, params: Json) -> Json:
+def create(venue: BybitVenue, account: str, params: Json) -> Json:
     """``/v5/order/create`` and ``order.create``."""
-    _linear(params)
-    market = venue.market(params.get("symbol"))
+    market = venue.market_of(params.get("category"), params.get("symbol"))
     if len(venue.engine.working(account)) >= MOST_OPEN:
-        raise translated(OrderRejectedError(Reject.TOO_MANY_ORDERS, f"expected fewer than {MOST_OPEN} open orders"))
+        raise OrderRejectedError(Reject.TOO_MANY_ORDERS, f"expected fewer than {MOST_OPEN} open orders")
     kind = _choice(params, "orderType", _TYPES)
     command = PlaceOrder(
         client_id=_link_id(params),
         symbol=market.instrument.symbol,
         side=_choice(params, "side", _SIDES),
         type=kind,
-        quantity=_number(params, "qty"),
+        quantity=_quantity(venue, market, params, kind),
         price=_number(params, "price") if kind is OrderType.LIMIT else None,
         time_in_force=_choice({"timeInForce": params.get("timeInForce") or ""}, "timeInForce", _TIMES),
-        reduce_only=_flag(params, "reduceOnly"),
+        reduce_only=_flag(params, "reduceOnly") and category_of(market.instrument) == LINEAR,
     )
-    if params.get("positionIdx") not in (None, 0, "0", ""):
-        raise ApiError(PARAMETER, f"position idx not match position mode: expected 0, found {params['positionIdx']}")
+    _check_mode(venue, account, market, params)
     if command.price is not None and command.price > market.instrument.tick * wire.MOST_TICKS:
         raise ApiError(110003, f"Order price exceeds the allowable range: {command.price}")
-    try:
-        changes = venue.engine.place(account, command, venue.now_ns())
-    except OrderRejectedError as error:
-        raise translated(error) from error
-    venue.apply(changes)
-    return {"orderId": changes.subject.id if changes.subject else "", "orderLinkId": command.client_id}
+    return _acknowledged(venue.place(account, command))
 
 
-def amend(venue: Venue, account: str, params: Json) -> Json:
+def amend(venue: BybitVenue, account: str, params: Json) -> Json:
     """``/v5/order/amend`` and ``order.amend``."""
-    _linear(params)
-    market = venue.market(params.get("symbol"))
+    market = venue.market_of(params.get("category"), params.get("symbol"))
     order_id, link_id = _reference(params)
     command = AmendOrder(
         client_id=link_id,
@@ -68,46 +63,60 @@ def amend(venue: Venue, account: str, params: Json) -> Json:
         quantity=_number(params, "qty") if params.get("qty") not in (None, "") else None,
         price=_number(params, "price") if params.get("price") not in (None, "") else None,
     )
-    try:
-        changes = venue.engine.amend(account, command, venue.now_ns(), order_id=order_id)
-    except OrderRejectedError as error:
-        raise translated(error) from error
-    venue.apply(changes)
-    subject = changes.subject
-    return {"orderId": subject.id if subject else order_id, "orderLinkId": subject.client_id if subject else link_id}
+    return _acknowledged(venue.amend(account, command, order_id=order_id))
 
 
-def cancel(venue: Venue, account: str, params: Json) -> Json:
+def cancel(venue: BybitVenue, account: str, params: Json) -> Json:
     """``/v5/order/cancel`` and ``order.cancel``."""
-    _linear(params)
-    market = venue.market(params.get("symbol"))
+    market = venue.market_of(params.get("category"), params.get("symbol"))
     order_id, link_id = _reference(params)
     command = CancelOrder(client_id=link_id, symbol=market.instrument.symbol)
-    try:
-        changes = venue.engine.cancel(account, command, venue.now_ns(), order_id=order_id)
-    except OrderRejectedError as error:
-        raise translated(error) from error
-    venue.apply(changes)
-    subject = changes.subject
-    return {"orderId": subject.id if subject else order_id, "orderLinkId": subject.client_id if subject else link_id}
+    return _acknowledged(venue.cancel(account, command, order_id=order_id))
 
 
-def cancel_all(venue: Venue, account: str, params: Json) -> Json:
+def cancel_all(venue: BybitVenue, account: str, params: Json) -> Json:
     """``/v5/order/cancel-all``."""
-    _linear(params)
-    native = str(params.get("symbol") or "")
-    symbol = venue.market(native).instrument.symbol if native else ""
-    if not native and not params.get("settleCoin") and not params.get("baseCoin"):
+    category, native = params.get("category"), str(params.get("symbol") or "")
+    if category == LINEAR and not native and not params.get("settleCoin") and not params.get("baseCoin"):
         raise ApiError(PARAMETER, "expected symbol, baseCoin or settleCoin for linear, found none of them")
-    changes = venue.engine.cancel_all(account, venue.now_ns(), symbol=symbol)
-    venue.apply(changes)
-    ended = [{"orderId": record.id, "orderLinkId": record.client_id} for record in changes.orders]
-    return {"list": ended, "success": "1"}
+    chosen = [venue.market_of(category, native)] if native else venue.listed(category_in(params))
+    ended = [record for market in chosen for record in venue.cancel_all(account, market.instrument.symbol)]
+    return {"list": [_acknowledged(record) for record in ended], "success": "1"}
 
 
-def _linear(params: Json) -> None:
-    if params.get("category") != "linear":
-        raise ApiError(PARAMETER, f"expected category linear, found {params.get('category')!r}")
+def _acknowledged(record: OrderRecord) -> Json:
+    return {"orderId": record.id, "orderLinkId": record.client_id}
+
+
+def category_in(params: Json) -> str:
+    """The category asked for.
+
+    Raises:
+        ApiError: 10001, it is neither linear nor spot.
+    """
+    category = params.get("category")
+    if category not in (LINEAR, SPOT):
+        raise ApiError(PARAMETER, f"expected category linear or spot, found {category!r}")
+    return str(category)
+
+
+def _quantity(venue: BybitVenue, market: SymbolMarket, params: Json, kind: OrderType) -> Decimal:
+    """The quantity in base units. A spot market purchase means an amount of the quote coin unless it says otherwise."""
+    quantity, instrument = _number(params, "qty"), market.instrument
+    amount = category_of(instrument) == SPOT and kind is OrderType.MARKET and params.get("side") == "Buy"
+    if not amount or params.get("marketUnit") == "baseCoin":
+        return quantity
+    engine_market = venue.engine.markets[instrument.symbol]
+    price = engine_market.best(Side.SELL) or engine_market.mark()
+    return instrument.round_quantity(quantity / price) if price else quantity
+
+
+def _check_mode(venue: BybitVenue, account: str, market: SymbolMarket, params: Json) -> None:
+    index = params.get("positionIdx")
+    mode = venue.modes.get((account, market.key), ONE_WAY)
+    if mode == HEDGE or index not in (None, 0, "0", ""):
+        wanted = "1 or 2 (and a simulator with hedge positions)" if mode == HEDGE else "0"
+        raise ApiError(PARAMETER, f"position idx not match position mode: expected {wanted}, found {index}")
 
 
 def _choice(params: Json, name: str, choices: dict[str, T]) -> T:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
 
 import msgspec
 
-from exchanges.matching.record import Changes
+from exchanges.matching.record import Changes, Execution, Funding, OrderRecord
+from exchanges.simulators.base.client import Client
+from exchanges.simulators.base.market import SymbolMarket
+from exchanges.simulators.base.publisher import Notice, Publisher
+from exchanges.simulators.base.streams import Streams
 from exchanges.simulators.bybit import public, wire
-from exchanges.simulators.bybit.client import Client
-from exchanges.simulators.bybit.streams import Streams
-from exchanges.simulators.bybit.venue import SymbolMarket, Venue
+from exchanges.simulators.bybit.topics import SPOT, category_of, category_of_symbol, parsed, shown
+from exchanges.simulators.bybit.venue import BybitVenue
 from exchanges.simulators.bybit.wire import SIDES, Json
 from exchanges.simulators.candles import Candle, Candles
 from exchanges.simulators.feeds.row import Row
 
-MOST_TRADES = 500
-"""Trades in one message."""
+FAST_FIELDS = (
+    "category",
+    "symbol",
+    "execId",
+    "execPrice",
+    "execQty",
+    "orderId",
+    "isMaker",
+    "orderLinkId",
+    "side",
+    "execTime",
+    "seq",
+)
 LEVEL_ONE_SECONDS = 3.0
 
 
@@ -36,27 +49,21 @@ class TradeItem(msgspec.Struct):
     BT: bool = False
 
 
-class Publisher:
-    """Renders messages and hands them to the subscribers' queues."""
+class BybitPublisher(Publisher):
+    """The ``publicTrade``, ``orderbook``, ``tickers``, ``kline`` topics and the private ones."""
 
-    def __init__(self, venue: Venue, streams: Streams) -> None:
-        self._venue = venue
-        self._streams = streams
-        self._encoder = msgspec.json.Encoder()
+    status_fields: ClassVar[tuple[str, ...]] = ("orderStatus",)
+
+    def __init__(self, venue: BybitVenue, streams: Streams) -> None:
+        super().__init__(venue, streams)
+        self._bybit = venue
         self._books: dict[str, Json] = {}
         self._level_one: dict[str, float] = {}
         self._tickers: dict[str, dict[str, Any]] = {}
         self._candles: dict[str, Candles] = {}
-        self._late: set[asyncio.TimerHandle] = set()
         self._message = 0
-        self.sent: dict[str, int] = {}
-        venue.listeners.append(self.changes)
-        streams.on_subscribe = self.first
 
-    def _text(self, message: object) -> str:
-        return self._encoder.encode(message).decode()
-
-    def trade_message(self, market: SymbolMarket, rows: Sequence[Row]) -> str:
+    def trade_message(self, market: SymbolMarket, rows: Sequence[Row]) -> Json:
         """One ``publicTrade`` message."""
         native, places, before = market.instrument.native, market.places, 0.0
         items: list[TradeItem] = []
@@ -67,41 +74,37 @@ class Publisher:
             )
             items.append(item)
             before = price
-        message = {"topic": f"publicTrade.{native}", "type": "snapshot", "ts": items[-1].T, "data": items}
-        return self._text(message)
+        return {"topic": f"publicTrade.{native}", "type": "snapshot", "ts": items[-1].T, "data": items}
 
-    async def trades(self, native: str, rows: Sequence[Row], *, wait: bool) -> None:
-        """Send the trades of one symbol, in messages of at most 500, to all its subscribers.
+    async def tell_trades(self, market: SymbolMarket, rows: Sequence[Row], *, wait: bool) -> None:
+        # Seeded from what was noted: who subscribes from here on must not count these rows again.
+        candle_topics = [t for t in self._candles if parsed(t).key == market.key]
+        topic = f"publicTrade.{market.key}"
+        clients = self.streams.subscribers(topic)
+        if clients:
+            await self._send(topic, self.trade_message(market, rows), wait=wait)
+        for candle_topic in candle_topics:
+            await self._count(candle_topic, market, rows, wait=wait)
 
-        With ``wait`` this returns when the peers' sockets have taken them all, so that a slow
-        subscriber slows the feed down; without it, such a peer is cut off in the end.
-        """
-        market, topic = self._venue.markets[native], f"publicTrade.{native}"
-        self.sent[native] = self.sent.get(native, 0) + len(rows)
-        for start in range(0, len(rows), MOST_TRADES):
-            part = rows[start : start + MOST_TRADES]
-            for row in part:
-                market.note(row)
-            # Seeded from what was noted: who subscribes from here on must not count this part again.
-            candle_topics = [t for t in self._candles if t.endswith("." + native)]
-            clients = self._streams.subscribers(topic)
-            if clients:
-                await _send(clients, self.trade_message(market, part), wait=wait)
-            for candle_topic in candle_topics:
-                await self._count(candle_topic, market, part, wait=wait)
-            if wait:
-                await asyncio.gather(*(client.flushed() for client in self._streams.watchers(native)))
+    async def _send(self, topic: str, message: Json, *, wait: bool) -> None:
+        clients = self.streams.subscribers(topic)
+        if wait:
+            await self.streams.put(clients, topic, message)
+        else:
+            self.streams.offer(clients, topic, message)
+
+    def _offer(self, topic: str, message: Json) -> None:
+        self.streams.offer(self.streams.subscribers(topic), topic, message)
 
     async def _count(self, topic: str, market: SymbolMarket, rows: Sequence[Row], *, wait: bool) -> None:
         candles = self._candles[topic]
         for ts_ns, _, price, size, _, _ in rows:
             ended = candles.add(ts_ns // 1_000_000, price, size)
             if ended is not None:
-                text = self._candle_message(topic, market, ended, confirm=True)
-                await _send(self._streams.subscribers(topic), text, wait=wait)
+                await self._send(topic, self._candle_message(topic, market, ended, confirm=True), wait=wait)
 
-    def _candle_message(self, topic: str, market: SymbolMarket, candle: Candle, *, confirm: bool) -> str:
-        interval, places = topic.split(".")[1], market.places
+    def _candle_message(self, topic: str, market: SymbolMarket, candle: Candle, *, confirm: bool) -> Json:
+        interval, places = parsed(topic).detail, market.places
         item = {
             "start": candle.start,
             "end": candle.start + public.INTERVALS_MS[interval] - 1,
@@ -115,46 +118,46 @@ class Publisher:
             "confirm": confirm,
             "timestamp": market.last_ms,
         }
-        return self._text({"topic": topic, "type": "snapshot", "ts": market.last_ms, "data": [item]})
+        return {"topic": shown(topic), "type": "snapshot", "ts": market.last_ms, "data": [item]}
 
     def end_candles(self, now_ms: int) -> None:
         """Close the candles whose time is over though no trade has come since."""
         for topic, candles in self._candles.items():
             ended = candles.end_before(now_ms)
             if ended is not None:
-                market = self._venue.markets[topic.rpartition(".")[2]]
-                _offer(self._streams.subscribers(topic), self._candle_message(topic, market, ended, confirm=True))
+                market = self.venue.markets[parsed(topic).key]
+                self._offer(topic, self._candle_message(topic, market, ended, confirm=True))
 
     def refresh(self) -> None:
         """What is sent at its own pace: books, tickers, candles under way."""
-        for topic in self._streams.topics():
-            name, _, rest = topic.partition(".")
-            if name == "orderbook":
-                self._book(topic, rest.partition(".")[0])
-            elif name == "tickers":
+        for topic in self.streams.topics():
+            channel = parsed(topic).channel
+            if channel == "orderbook":
+                self._book(topic, parsed(topic).detail)
+            elif topic.startswith("tickers."):
                 self._ticker(topic)
-            elif name == "kline" and topic in self._candles:
+            elif channel == "kline" and topic in self._candles:
                 candle = self._candles[topic].current
-                market = self._venue.markets[topic.rpartition(".")[2]]
+                market = self.venue.markets[parsed(topic).key]
                 if candle is not None:
-                    text = self._candle_message(topic, market, candle, confirm=False)
-                    _offer(self._streams.subscribers(topic), text)
+                    self._offer(topic, self._candle_message(topic, market, candle, confirm=False))
 
     def first(self, client: Client, topic: str) -> None:
         """What a new subscriber gets at once: the state that the next delta starts from."""
-        name, _, rest = topic.partition(".")
-        market = self._venue.markets.get(rest.rpartition(".")[2])
+        found = parsed(topic)
+        name, market = found.channel, self.venue.markets.get(found.key)
         if market is None:
             return
         if name == "orderbook":
             if topic not in self._books:
-                self._books[topic] = public.book(self._venue, market, int(rest.partition(".")[0]))
-            client.offer(self._book_message(topic, market, "snapshot", self._books[topic]))
+                self._books[topic] = public.book(self._bybit, market, int(found.detail))
+            self.streams.answer(client, self._book_message(topic, market, "snapshot", self._books[topic]))
         elif name == "tickers":
-            ticker = self._tickers.setdefault(topic, public.ticker(self._venue, market))
-            client.offer(self._text({"topic": topic, "type": "snapshot", "data": ticker, "cs": 0, "ts": _now(market)}))
+            ticker = self._tickers.setdefault(topic, public.ticker(self._bybit, market))
+            message = {"topic": shown(topic), "type": "snapshot", "data": ticker, "cs": 0, "ts": _now(market)}
+            self.streams.answer(client, message)
         elif name == "kline" and topic not in self._candles:
-            self._candles[topic] = self._started(market, public.INTERVALS_MS[rest.partition(".")[0]])
+            self._candles[topic] = self._started(market, public.INTERVALS_MS[found.detail])
 
     @staticmethod
     def _started(market: SymbolMarket, interval_ms: int) -> Candles:
@@ -163,14 +166,14 @@ class Publisher:
         candles.current = groups[-1] if groups else None
         return candles
 
-    def _book_message(self, topic: str, market: SymbolMarket, kind: str, book: Json) -> str:
+    def _book_message(self, topic: str, market: SymbolMarket, kind: str, book: Json) -> Json:
         now = _now(market)
-        return self._text({"topic": topic, "type": kind, "ts": now, "data": book, "cts": now})
+        return {"topic": shown(topic), "type": kind, "ts": now, "data": book, "cts": now}
 
     def _book(self, topic: str, depth: str) -> None:
         """A delta of what has changed; at depth 1 a snapshot, again every three seconds."""
-        market, before = self._venue.markets[topic.rpartition(".")[2]], self._books[topic]
-        book = public.book(self._venue, market, int(depth))
+        market, before = self.venue.markets[parsed(topic).key], self._books[topic]
+        book = public.book(self._bybit, market, int(depth))
         delta = {**book, "b": _difference(before["b"], book["b"]), "a": _difference(before["a"], book["a"])}
         changed = bool(delta["b"] or delta["a"])
         if not changed and (depth != "1" or time.monotonic() - self._level_one.get(topic, 0.0) < LEVEL_ONE_SECONDS):
@@ -179,82 +182,45 @@ class Publisher:
         self._books[topic] = book
         self._level_one[topic] = time.monotonic()
         kind, data = ("snapshot", book) if depth == "1" else ("delta", delta)
-        _offer(self._streams.subscribers(topic), self._book_message(topic, market, kind, data))
+        self._offer(topic, self._book_message(topic, market, kind, data))
 
     def _ticker(self, topic: str) -> None:
-        market = self._venue.markets[topic.rpartition(".")[2]]
-        ticker, before = public.ticker(self._venue, market), self._tickers.get(topic, {})
+        market = self.venue.markets[parsed(topic).key]
+        ticker, before = public.ticker(self._bybit, market), self._tickers.get(topic, {})
         changed = {name: value for name, value in ticker.items() if before.get(name) != value}
         if changed:
             self._tickers[topic] = ticker
-            data = {"symbol": market.instrument.native, **changed}
-            text = self._text({"topic": topic, "type": "delta", "data": data, "cs": 0, "ts": _now(market)})
-            _offer(self._streams.subscribers(topic), text)
+            spot = category_of(market.instrument) == SPOT  # spot tickers are whole each time
+            data = ticker if spot else {"symbol": market.instrument.native, **changed}
+            kind = "snapshot" if spot else "delta"
+            self._offer(topic, {"topic": shown(topic), "type": kind, "data": data, "cs": 0, "ts": _now(market)})
 
-    def changes(self, changes: Changes) -> None:
-        """Tell the accounts what has changed for them."""
-        by_account: dict[str, list[dict[str, Any]]] = {}
-        for record in changes.orders:
-            by_account.setdefault(record.account, []).append(wire.order(record))
-        for account, rows in by_account.items():
-            self._private(account, "order", rows)
-        for done in changes.executions:
-            row = wire.execution(done, self._venue.mark(done.fill.symbol))
-            copies, seconds = self._venue.faults.execution()
-            for _ in range(copies):
-                self._later(seconds, done.account, row)
-        for account in by_account:
-            self._positions(account, changes)
+    def orders(self, account: str, records: Sequence[OrderRecord], changes: Changes) -> Iterator[Notice]:
+        if records:
+            yield self._private("order", [wire.order(record) for record in records])
 
-    def _positions(self, account: str, changes: Changes) -> None:
-        holder, now = self._venue.engine.accounts[account], self._venue.now_ms()
-        symbols = dict.fromkeys(d.fill.symbol for d in changes.executions if d.account == account)
-        if symbols and self._streams.of_account(account, "position"):
-            sequence, mark = len(self._venue.executions), self._venue.mark
+    def execution(self, done: Execution) -> Iterator[Notice]:
+        row = wire.execution(done, self.venue.mark(done.fill.symbol))
+        yield self._private("execution", [row])
+        yield self._private("execution.fast", [{name: row[name] for name in FAST_FIELDS}])
+
+    def funding(self, paid: Funding) -> Iterator[Notice]:
+        yield self._private("execution", [wire.funding(paid)])
+
+    def holdings(self, account: str, changes: Changes) -> Iterator[Notice]:
+        holder, now = self.venue.engine.accounts[account], self.venue.now_ms()
+        touched = dict.fromkeys(d.fill.symbol for d in changes.executions if d.account == account)
+        symbols = [symbol for symbol in touched if category_of_symbol(symbol) != SPOT]
+        if symbols:
+            sequence, mark = len(self.venue.executions), self.venue.mark
             rows = [wire.position(holder, s, mark(s), now, sequence, stream=True) for s in symbols]
-            self._private(account, "position", rows)
-        if self._streams.of_account(account, "wallet"):
-            self._private(account, "wallet", [wire.wallet(holder, self._venue.mark)])
+            yield self._private("position", rows)
+        yield self._private("wallet", [wire.wallet(holder, self.venue.mark, self.venue.engine.working(account))])
 
-    def _later(self, seconds: float, account: str, row: dict[str, Any]) -> None:
-        if seconds <= 0:
-            self._execution(account, row)
-            return
-        handle = asyncio.get_running_loop().call_later(seconds, lambda: self._execution(account, row))
-        self._late = {h for h in self._late if not h.cancelled() and h.when() > asyncio.get_running_loop().time()}
-        self._late.add(handle)
-
-    def _execution(self, account: str, row: dict[str, Any]) -> None:
-        self._private(account, "execution", [row])
-        names = ("category", "symbol", "execId", "execPrice", "execQty", "orderId", "isMaker")
-        fast = {name: row[name] for name in (*names, "orderLinkId", "side", "execTime", "seq")}
-        self._private(account, "execution.fast", [fast])
-
-    def _private(self, account: str, topic: str, rows: list[dict[str, Any]]) -> None:
-        clients = self._streams.of_account(account, topic)
-        if not clients:
-            return
+    def _private(self, topic: str, rows: list[Json]) -> Notice:
         self._message += 1
-        now = self._venue.now_ms()
-        message = {"topic": topic, "id": f"{now}-{self._message}", "creationTime": now, "data": rows}
-        _offer(clients, self._text(message))
-
-    def close(self) -> None:
-        for handle in self._late:
-            handle.cancel()
-
-
-async def _send(clients: Iterable[Client], text: str, *, wait: bool) -> None:
-    for client in clients:
-        if wait:
-            await client.put(text)
-        else:
-            client.offer(text)
-
-
-def _offer(clients: Iterable[Client], text: str) -> None:
-    for client in clients:
-        client.offer(text)
+        now = self.venue.now_ms()
+        return Notice(topic, {"topic": topic, "id": f"{now}-{self._message}", "creationTime": now, "data": rows})
 
 
 def _difference(before: list[list[str]], now: list[list[str]]) -> list[list[str]]:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 import uuid
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
+from exchanges.simulators.base.client import Client, Payload
+from exchanges.simulators.base.streams import Streams
 from exchanges.simulators.bybit import orders
-from exchanges.simulators.bybit.auth import check_time
-from exchanges.simulators.bybit.client import Client
-from exchanges.simulators.bybit.errors import DUPLICATE_REQUEST, PARAMETER, PERMISSION, ApiError
+from exchanges.simulators.bybit.auth import Keys, check_time
+from exchanges.simulators.bybit.errors import DUPLICATE_REQUEST, MESSAGES, PARAMETER, PERMISSION, ApiError
 from exchanges.simulators.bybit.limits import Limits
 from exchanges.simulators.bybit.public import INTERVALS_MS
-from exchanges.simulators.bybit.rest import Call
-from exchanges.simulators.bybit.venue import Venue
+from exchanges.simulators.bybit.rest import Call, carried_out
+from exchanges.simulators.bybit.topics import LINEAR, SPOT, SPOT_SUFFIX, Topic, key_in, parsed
+from exchanges.simulators.bybit.venue import BybitVenue
+from exchanges.simulators.faults import KeyState
 
 PRIVATE_TOPICS = ("order", "execution", "execution.fast", "position", "wallet")
 BOOK_DEPTHS = ("1", "50", "200", "500", "1000")
-SETTLE_SECONDS = 0.25
-"""Clients subscribe topic by topic: a recording gives them this long after the last one."""
 OPERATIONS: dict[str, Call] = {
     "order.create": orders.create,
     "order.amend": orders.amend,
@@ -31,108 +30,77 @@ OPERATIONS: dict[str, Call] = {
 }
 
 
-class Streams:
-    """The open sockets. ``subscribers(topic)`` are in the order they came."""
+class BybitClient(Client):
+    """A peer that remembers the request ids of its last 10,000 orders."""
 
-    def __init__(self, venue: Venue, limits: Limits) -> None:
-        self._venue = venue
+    def __init__(self, request: web.Request, socket: web.WebSocketResponse, stream: str) -> None:
+        super().__init__(request, socket, stream)
+        self.category = SPOT if request.path.endswith(SPOT) else LINEAR
+        self._request_ids: dict[str, None] = {}
+
+    def fresh(self, request_id: str) -> bool:
+        """Whether this connection sees ``request_id`` for the first time."""
+        if request_id in self._request_ids:
+            return False
+        if request_id:
+            self._request_ids[request_id] = None
+        if len(self._request_ids) > 10_000:
+            del self._request_ids[next(iter(self._request_ids))]
+        return True
+
+
+class BybitStreams(Streams):
+    """Public, private and order-entry socket."""
+
+    endpoints: ClassVar[Mapping[str, str]] = {
+        "/v5/public/linear": "public",
+        "/v5/public/spot": "public",
+        "/v5/private": "private",
+        "/v5/trade": "trade",
+    }
+
+    def __init__(self, venue: BybitVenue, keys: Keys, limits: Limits) -> None:
+        super().__init__(venue)
+        self._bybit = venue
+        self._keys = keys
         self._limits = limits
-        self._topics: dict[str, dict[Client, None]] = {}
-        self._joined: dict[str, float] = {}
-        self.clients: dict[Client, None] = {}
-        self.changed = asyncio.Event()
-        self.on_subscribe: Callable[[Client, str], None] = lambda client, topic: None
 
-    def routes(self) -> list[web.RouteDef]:
-        return [
-            web.get("/v5/public/linear", self._public),
-            web.get("/v5/private", self._private),
-            web.get("/v5/trade", self._trade),
-        ]
+    def client(self, request: web.Request, socket: web.WebSocketResponse, stream: str) -> Client:
+        return BybitClient(request, socket, stream)
 
-    def subscribers(self, topic: str) -> list[Client]:
-        return list(self._topics.get(topic, ()))
+    def strange(self, client: Client) -> Payload:
+        return self.encode(client, "", {"topic": "novelty", "id": "1", "creationTime": self.venue.now_ms(), "data": []})
 
-    def watchers(self, native: str) -> list[Client]:
-        """Everyone subscribed to anything public of a symbol."""
-        ending = "." + native
-        found: dict[Client, None] = {}
-        for topic, clients in self._topics.items():
-            if topic.endswith(ending):
-                found.update(clients)
-        return list(found)
-
-    def settled(self, native: str) -> float:
-        """Seconds until the symbol's watchers have long enough been the same (0: they have)."""
-        return max(0.0, self._joined.get(native, 0.0) + SETTLE_SECONDS - time.monotonic())
-
-    def topics(self) -> list[str]:
-        return [topic for topic, clients in self._topics.items() if clients]
-
-    def of_account(self, account: str, topic: str) -> list[Client]:
-        return [client for client in self._topics.get(topic, ()) if client.account == account]
-
-    async def _public(self, request: web.Request) -> web.WebSocketResponse:
-        return await self._serve(request, "public")
-
-    async def _private(self, request: web.Request) -> web.WebSocketResponse:
-        return await self._serve(request, "private")
-
-    async def _trade(self, request: web.Request) -> web.WebSocketResponse:
-        return await self._serve(request, "trade")
-
-    async def _serve(self, request: web.Request, stream: str) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(compress=False)
-        await socket.prepare(request)
-        client = Client(request, socket, stream)
-        self.clients[client] = None
+    async def receive(self, client: Client, data: Payload) -> None:
         try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    await self._receive(client, message.data)
-        finally:
-            self._forget(client)
-            await client.finish()
-        return socket
-
-    def _forget(self, client: Client) -> None:
-        self.clients.pop(client, None)
-        for topic in client.topics:
-            self._topics.get(topic, {}).pop(client, None)
-        client.gone()
-        self.changed.set()
-
-    async def _receive(self, client: Client, text: str) -> None:
-        try:
-            message = msgspec.json.decode(text, type=dict[str, Any])
+            message = msgspec.json.decode(data, type=dict[str, Any])
         except msgspec.DecodeError as error:
-            client.answer(_failed(client, "", f"expected a JSON object ({error})", ""))
+            self.answer(client, _failed(client, "", f"expected a JSON object ({error})", ""))
             return
-        if self._venue.settings.latency_ms:
-            await asyncio.sleep(self._venue.settings.latency_ms / 1_000)
         operation = message.get("op")
         if operation == "ping":
-            client.answer(self._pong(client, message))
+            self.answer(client, self._pong(client, message))
         elif operation == "auth":
-            client.answer(self._auth(client, message))
+            self.answer(client, self._auth(client, message))
         elif operation in ("subscribe", "unsubscribe") and client.stream != "trade":
             self._subscribe(client, message)
-        elif operation in OPERATIONS and client.stream == "trade":
-            client.answer(self._operate(client, message))
+        elif operation in OPERATIONS and isinstance(client, BybitClient) and client.stream == "trade":
+            self.answer(client, self._operate(client, message))
         else:
-            client.answer(_failed(client, str(operation), f"Invalid op: {operation}", message.get("req_id", "")))
+            text = f"Invalid op: {operation}"
+            self.answer(client, _failed(client, str(operation), text, message.get("req_id", "")))
 
     def _pong(self, client: Client, message: dict[str, Any]) -> dict[str, Any]:
         if client.stream == "trade":
-            return {"op": "pong", "connId": client.id, "retCode": 0, "args": [str(self._venue.now_ms())]}
+            return {"op": "pong", "connId": client.id, "retCode": 0, "args": [str(self.venue.now_ms())]}
         if client.stream == "private":
-            return {"op": "pong", "args": [str(self._venue.now_ms())], "conn_id": client.id}
+            return {"op": "pong", "args": [str(self.venue.now_ms())], "conn_id": client.id}
         req_id = message.get("req_id", "")
         return {"success": True, "ret_msg": "pong", "conn_id": client.id, "req_id": req_id, "op": "ping"}
 
     def _auth(self, client: Client, message: dict[str, Any]) -> dict[str, Any]:
         try:
-            client.account = self._venue.keys.socket(list(message.get("args", ())), self._venue.now_ms())
+            client.account = self._keys.socket(list(message.get("args", ())), self.venue.now_ms())
         except ApiError as error:
             if client.stream == "trade":
                 return {"retCode": error.code, "retMsg": error.message, "op": "auth", "connId": client.id}
@@ -146,19 +114,25 @@ class Streams:
         topics = [str(topic) for topic in message.get("args") or ()]
         problem = self._problem(client, topics)
         if problem:
-            client.answer(_failed(client, operation, problem, req_id))
+            self.answer(client, _failed(client, operation, problem, req_id))
             return
-        client.answer({"success": True, "ret_msg": "", "conn_id": client.id, "req_id": req_id, "op": operation})
-        for topic in topics:
-            if operation == "subscribe":
-                client.topics[topic] = None
-                self._topics.setdefault(topic, {})[client] = None
-                self._joined[topic.rpartition(".")[2]] = time.monotonic()
-                self.on_subscribe(client, topic)
+        done = {"success": True, "ret_msg": "", "conn_id": client.id, "req_id": req_id, "op": operation}
+        self.answer(client, done)
+        for name in topics:
+            topic = self._own(client, name)
+            if operation == "unsubscribe":
+                self.unsubscribe(client, topic)
+            elif client.stream == "private":
+                self.subscribe(client, topic)
             else:
-                client.topics.pop(topic, None)
-                self._topics.get(topic, {}).pop(client, None)
-        self.changed.set()
+                self.subscribe(client, topic, parsed(topic).key)
+
+    @staticmethod
+    def _own(client: Client, topic: str) -> str:
+        """Our name of a topic: the venue has one name for spot and linear."""
+        if isinstance(client, BybitClient) and client.stream == "public":
+            return key_in(client.category, topic)
+        return topic
 
     def _problem(self, client: Client, topics: Iterable[str]) -> str:
         if client.stream == "private" and not client.account:
@@ -167,32 +141,35 @@ class Streams:
             if client.stream == "private":
                 known = topic in PRIVATE_TOPICS
             else:
-                name, _, rest = topic.partition(".")
-                detail, _, symbol = rest.rpartition(".")
-                known = symbol in self._venue.markets and (
-                    (name in ("publicTrade", "tickers") and not detail)
-                    or (name == "orderbook" and detail in BOOK_DEPTHS)
-                    or (name == "kline" and detail in INTERVALS_MS)
-                )
+                known = not topic.endswith(SPOT_SUFFIX) and self._public(parsed(self._own(client, topic)))
             if not known:
                 return f"error:handler not found,topic:{topic}"
         return ""
 
-    def _operate(self, client: Client, message: dict[str, Any]) -> dict[str, Any]:
-        headers, now = {}, self._venue.now_ms()
+    def _public(self, topic: Topic) -> bool:
+        return topic.key in self.venue.markets and (
+            topic.name in ("publicTrade", "tickers")
+            or (topic.channel == "orderbook" and topic.detail in BOOK_DEPTHS)
+            or (topic.channel == "kline" and topic.detail in INTERVALS_MS)
+        )
+
+    def _operate(self, client: BybitClient, message: dict[str, Any]) -> dict[str, Any]:
+        headers, now = {}, self.venue.now_ms()
         code, text, data = 0, "OK", {}
         try:
             if not client.account:
                 raise ApiError(PERMISSION, "Permission denied: expected op auth before orders")
             if not client.fresh(str(message.get("reqId", ""))):
                 raise ApiError(DUPLICATE_REQUEST, "Duplicate reqId")
+            if self._bybit.key_state(client.account) is KeyState.READ_ONLY:
+                raise ApiError(PERMISSION, MESSAGES[PERMISSION])
             header = message.get("header") or {}
             check_time(str(header.get("X-BAPI-TIMESTAMP", "")), str(header.get("X-BAPI-RECV-WINDOW", 5_000)), now)
             headers = self._limits.take(client.account, "order", str(message["op"]), now)
             args = message.get("args")
             if not isinstance(args, list) or len(args) != 1 or not isinstance(args[0], dict):
                 raise ApiError(PARAMETER, "expected args with one order")
-            data = OPERATIONS[message["op"]](self._venue, client.account, args[0])
+            data = carried_out(OPERATIONS[message["op"]], self._bybit, client.account, args[0])
         except ApiError as error:
             code, text = error.code, error.message
         return {

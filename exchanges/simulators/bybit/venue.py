@@ -1,171 +1,92 @@
-"""The venue without its sockets: engine, books on disk, market data so far."""
+"""What Bybit's venue knows beyond the shared one: categories, position modes, funding."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
+import zlib
+from decimal import ROUND_HALF_UP, Decimal
 
-from exchanges.matching.engine import MatchingEngine
-from exchanges.matching.record import Changes, Execution, OrderRecord
-from exchanges.matching.synthetic import SyntheticDepth
-from exchanges.model.instrument import Instrument
-from exchanges.model.order import Side
-from exchanges.simulators.bybit.auth import Keys
+from exchanges.matching.synthetic import mix
+from exchanges.simulators.base.market import SymbolMarket
+from exchanges.simulators.base.venue import Venue
 from exchanges.simulators.bybit.errors import PARAMETER, ApiError
-from exchanges.simulators.bybit.instruments import start_price
-from exchanges.simulators.candles import Candles
-from exchanges.simulators.faults import FaultPlan
-from exchanges.simulators.feeds.row import Row
-from exchanges.simulators.settings import SimulatorSettings
-from exchanges.simulators.store import Progress, VenueStore
+from exchanges.simulators.bybit.instruments import FUNDING_NS
+from exchanges.simulators.bybit.topics import LINEAR, SPOT, category_of, key_in
+from exchanges.simulators.faults import KeyState
 
-RECENT_TRADES = 1_000
-DAY_MS = 86_400_000
-
-
-class SymbolMarket:
-    """What the public has seen of one symbol."""
-
-    def __init__(self, instrument: Instrument) -> None:
-        self.instrument = instrument
-        self.places = max(0, -int(instrument.tick.normalize().as_tuple().exponent))
-        self.lot = float(instrument.lot)
-        self.recent: deque[Row] = deque(maxlen=RECENT_TRADES)
-        self.minutes = Candles()
-        self.days = Candles(DAY_MS, keep=1)
-        self.last = 0.0
-        self.last_ms = 0
-        self.tick_direction = "ZeroPlusTick"
-        self.sequence = 0
-
-    def note(self, row: Row) -> None:
-        """Count a trade that is being sent."""
-        ts_ns, _, price, size, _, _ = row
-        if price > self.last:
-            self.tick_direction = "PlusTick"
-        elif price < self.last:
-            self.tick_direction = "MinusTick"
-        elif not self.tick_direction.startswith("Zero"):
-            self.tick_direction = "Zero" + self.tick_direction
-        self.last, self.last_ms = price, ts_ns // 1_000_000
-        self.sequence += 1
-        self.recent.append(row)
-        self.minutes.add(self.last_ms, price, size)
-        self.days.add(self.last_ms, price, size)
+ONE_WAY, HEDGE = 0, 3
+RATE_STEP = Decimal("0.00005")
+INDEX_WEIGHT = Decimal("0.2")
+"""How far the mark price follows the last trade at each step."""
 
 
-Listener = Callable[[Changes], None]
+class BybitVenue(Venue):
+    """A unified account's venue. ``modes`` are the position modes that were switched to hedge, by account and key.
 
+    Hedge positions themselves are not simulated: in that mode orders are refused as a
+    one-way client's would be. The modes end with the process.
+    """
 
-class Venue:
-    """The venue's truth. Each change is on disk before anyone is told of it."""
+    funding_ns = FUNDING_NS
+    modes: dict[tuple[str, str], int]
+    _paid = 0
 
-    def __init__(
-        self, settings: SimulatorSettings, instruments: Sequence[Instrument], store: VenueStore | None
-    ) -> None:
-        self.settings = settings
-        self.store = store
-        self.faults = FaultPlan()
-        self.keys = Keys(settings.credentials())
-        self.executions: list[Execution] = []
-        self.progress = Progress()
-        self.markets: dict[str, SymbolMarket] = {}
-        self.listeners: list[Listener] = []
-        depth = SyntheticDepth(settings.seed, spread_bps=settings.spread_bps)
-        self.engine = MatchingEngine(depth=depth, id_prefix=f"{time.time_ns():x}-")
-        for instrument in instruments:
-            self._list(instrument)
-        prices = self._restore()
-        for account in self.keys.accounts():
-            self.engine.open_account(account, settings.balance)
-        for native, price in prices.items():
-            self._reopen(self.markets[native], price)
-        self._save_start()
+    def start_funding(self, interval_ns: int) -> None:
+        """Funding every ``interval_ns`` from now on; what an earlier process paid stays paid."""
+        self.funding_ns = interval_ns
+        self._paid = self.boundary(self.fundings[-1].ts_ns if self.fundings else self.now_ns())
 
-    def _list(self, instrument: Instrument) -> None:
-        self.engine.list_instrument(instrument)
-        self.markets.setdefault(instrument.native, SymbolMarket(instrument))
+    def prepare(self) -> None:
+        self.modes = {}
 
-    def _restore(self) -> dict[str, float]:
-        if self.store is None:
-            return {}
-        books = self.store.load()
-        for instrument in books.instruments:
-            self._list(instrument)
-        if books.counters is not None:
-            self.engine.restore(books.counters, books.accounts, books.orders)
-        self.executions.extend(books.executions)
-        self.progress = books.progress
-        return books.prices
-
-    def _reopen(self, market: SymbolMarket, price: float) -> None:
-        """Go on from a stored last price, so that positions have a mark at once."""
-        market.last = price
-        self.engine.on_trade(market.instrument.symbol, price, 0.0, Side.BUY, self.now_ns())
-
-    def _save_start(self) -> None:
-        if self.store is not None:
-            self.store.save_instruments(market.instrument for market in self.markets.values())
-            self.store.save(Changes(), self.engine.counters(), self.engine.accounts.values())
-
-    def now_ns(self) -> int:
-        """The venue's clock: this machine's, and the skew a test asked for."""
-        return time.time_ns() + self.faults.clock_skew_ms * 1_000_000
-
-    def now_ms(self) -> int:
-        return self.now_ns() // 1_000_000
-
-    def market(self, native: object) -> SymbolMarket:
-        """The market of a native symbol.
+    def market_of(self, category: object, native: object) -> SymbolMarket:
+        """The market of the venue's own name in a category.
 
         Raises:
-            ApiError: 10001, it isn't listed here.
+            ApiError: 10001, no such category or symbol.
         """
-        found = self.markets.get(str(native))
-        if found is None:
+        if category not in (LINEAR, SPOT):
+            raise ApiError(PARAMETER, f"expected category linear or spot, found {category!r}")
+        found = self.markets.get(key_in(str(category), str(native)))
+        if found is None or category_of(found.instrument) != category:
             raise ApiError(PARAMETER, f"params error: symbol invalid {native}")
         return found
 
-    def apply(self, changes: Changes) -> None:
-        """Write changes to the disk, then tell the listeners."""
-        if not changes:
+    def listed(self, category: str) -> list[SymbolMarket]:
+        """All markets of a category."""
+        return [market for market in self.markets.values() if category_of(market.instrument) == category]
+
+    def key_state(self, account: str) -> KeyState:
+        """What the account's key may still do."""
+        keys = {name: key for key, (name, _) in self.settings.credentials().items()}
+        return self.faults.key(keys.get(account, ""))
+
+    # Funding and mark prices of the perpetuals.
+
+    def boundary(self, ts_ns: int) -> int:
+        """The number of the last funding boundary at ``ts_ns``."""
+        return ts_ns // self.funding_ns
+
+    def rate(self, key: str, boundary: int) -> Decimal:
+        """The funding rate paid at a boundary: seeded, from -0.00005 to 0.00025."""
+        return RATE_STEP * (mix(self.settings.seed, zlib.crc32(key.encode()), boundary) % 7 - 1)
+
+    def fund(self) -> None:
+        """Pay funding if a boundary has passed since it was paid last; one that has passed unseen is paid late."""
+        due = self.boundary(self.now_ns())
+        if due <= self._paid:
             return
-        if self.store is not None:
-            accounts = [self.engine.accounts[name] for name in changes.accounts]
-            self.store.save(changes, self.engine.counters(), accounts)
-        self.executions.extend(changes.executions)
-        for listener in self.listeners:
-            listener(changes)
+        self._paid = due
+        for market in self.listed(LINEAR):
+            symbol = market.instrument.symbol
+            self.apply(self.engine.fund(symbol, self.rate(market.key, due), self.now_ns()))
 
-    def save_account(self, name: str) -> None:
-        if self.store is not None:
-            self.store.save(Changes(), self.engine.counters(), [self.engine.accounts[name]])
-
-    def save_market(self) -> None:
-        """Write last prices and replay progress."""
-        if self.store is not None:
-            prices = {native: m.last for native, m in self.markets.items() if m.last}
-            self.store.save_market(prices, self.progress)
-
-    def trade(self, row: Row) -> None:
-        """A trade of the external market, into the engine. The public learns of it when it is sent."""
-        _, native, price, size, side, _ = row
-        symbol = self.markets[native].instrument.symbol
-        self.apply(self.engine.on_trade(symbol, price, size, side, self.now_ns()))
-
-    def starting_prices(self) -> dict[str, float]:
-        """Where generated prices go on: the stored last price, or the table's."""
-        return {native: market.last or start_price(native) for native, market in self.markets.items()}
-
-    def mark(self, symbol: str) -> Decimal:
-        return self.engine.mark(symbol)
-
-    def ended(self, account: str, start_ms: int = 0) -> Iterator[OrderRecord]:
-        """Ended orders created at ``start_ms`` or later, the newest first."""
-        for record in reversed(self.engine.orders(account)):
-            if record.created_ns < start_ms * 1_000_000:
-                return
-            if record.status.final:
-                yield record
+    def mark_prices(self) -> None:
+        """Move the mark prices of the perpetuals towards their last trades."""
+        for market in self.listed(LINEAR):
+            engine_market = self.engine.markets[market.instrument.symbol]
+            last, before = engine_market.external.last, engine_market.marked
+            if last and last != before:
+                tick = market.instrument.tick
+                moved = before + (last - before) * INDEX_WEIGHT if before else last
+                steps = (moved / tick).to_integral_value(ROUND_HALF_UP)
+                engine_market.marked = steps * tick if steps * tick != before else last

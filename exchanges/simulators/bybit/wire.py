@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
 from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
-from exchanges.matching.record import ZERO, Execution, OrderRecord
-from exchanges.model.instrument import Instrument
+from exchanges.matching.record import ZERO, Execution, Funding, OrderRecord
+from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.position import Position
+from exchanges.simulators.bybit.instruments import base_of
+from exchanges.simulators.bybit.topics import LINEAR, SPOT, SPOT_SUFFIX, category_of_symbol
 from exchanges.simulators.candles import Candle
+from exchanges.simulators.keys import key_of
 
 Json = dict[str, Any]
 
@@ -43,7 +47,6 @@ CANCEL_TYPES = {
     reasons.REDUCE_ONLY: "CancelByReduceOnly",
 }
 MAINTENANCE_RATE = Decimal("0.005")
-MAX_LEVERAGE = Decimal(100)
 MOST_TICKS = 19_999_998
 """The highest price, in ticks."""
 
@@ -76,14 +79,15 @@ def ms(ts_ns: int) -> str:
 
 
 def native(symbol: str) -> str:
-    return symbol.partition(":")[2]
+    """The venue's name of one of our symbols."""
+    return key_of(symbol).removesuffix(SPOT_SUFFIX)
 
 
 def order(record: OrderRecord) -> Json:
     """An order as REST and the ``order`` topic give it."""
     price = record.price or ZERO
     return {
-        "category": "linear",
+        "category": category_of_symbol(record.symbol),
         "symbol": native(record.symbol),
         "orderId": record.id,
         "orderLinkId": record.client_id,
@@ -133,8 +137,9 @@ def order(record: OrderRecord) -> Json:
 def execution(done: Execution, mark: Decimal) -> Json:
     """A fill as REST and the ``execution`` topic give it."""
     fill = done.fill
+    category = category_of_symbol(fill.symbol)
     return {
-        "category": "linear",
+        "category": category,
         "symbol": native(fill.symbol),
         "execId": fill.execution_id,
         "orderId": fill.venue_id,
@@ -161,9 +166,46 @@ def execution(done: Execution, mark: Decimal) -> Json:
         "indexPrice": "",
         "underlyingPrice": "",
         "blockTradeId": "",
-        "closedSize": text(done.closed),
+        "closedSize": text(done.closed) if category == LINEAR else "",
         "isLeverage": "0",
         "seq": done.sequence,
+    }
+
+
+def funding(paid: Funding) -> Json:
+    """A funding payment as REST and the ``execution`` topic give it: ``execFee`` above 0 was paid."""
+    size = text(abs(paid.quantity))
+    return {
+        "category": LINEAR,
+        "symbol": native(paid.symbol),
+        "execId": paid.execution_id,
+        "orderId": paid.execution_id,
+        "orderLinkId": "",
+        "side": SIDES[Side.BUY if paid.quantity > 0 else Side.SELL],
+        "orderPrice": "0",
+        "orderQty": "0",
+        "leavesQty": "0",
+        "createType": "",
+        "orderType": "UNKNOWN",
+        "stopOrderType": "UNKNOWN",
+        "execFee": rounded(paid.amount),
+        "execPrice": text(paid.mark),
+        "execQty": size,
+        "execType": "Funding",
+        "execValue": rounded(abs(paid.quantity) * paid.mark),
+        "execTime": ms(paid.ts_ns),
+        "feeCurrency": "",
+        "isMaker": False,
+        "feeRate": text(paid.rate),
+        "tradeIv": "",
+        "markIv": "",
+        "markPrice": text(paid.mark),
+        "indexPrice": "",
+        "underlyingPrice": "",
+        "blockTradeId": "",
+        "closedSize": "0",
+        "isLeverage": "0",
+        "seq": paid.sequence,
     }
 
 
@@ -210,24 +252,25 @@ def position(account: Account, symbol: str, mark: Decimal, now_ms: int, sequence
     }
 
 
-def wallet(account: Account, mark: Callable[[str], Decimal]) -> Json:
-    """The unified account with its one coin."""
+def wallet(account: Account, mark: Callable[[str], Decimal], orders: Sequence[OrderRecord] = ()) -> Json:
+    """The unified account: its cash, and a coin for each base that spot pairs brought; ``orders`` are the open ones."""
+    spot_orders = [record for record in orders if category_of_symbol(record.symbol) == SPOT]
+    locked = sum((record.margin for record in spot_orders), ZERO)
     unrealized, margin = account.unrealized(mark), account.position_margin(mark)
-    maintenance = sum(
-        (abs(p.quantity) * mark(s) * MAINTENANCE_RATE for s, p in account.positions.items() if p.quantity), ZERO
-    )
-    equity, available = account.wallet + unrealized, account.available(mark)
-    rate = (margin + account.reserved) / equity if equity > 0 else ZERO
+    maintenance = sum((abs(p.quantity) * mark(p.symbol) * MAINTENANCE_RATE for p in account.perpetuals()), ZERO)
+    cash, equity, available = account.wallet + unrealized, account.equity(mark), account.available(mark)
+    ordered = account.reserved - locked
+    rate = (margin + ordered) / equity if equity > 0 else ZERO
     coin = {
         "coin": account.currency,
-        "equity": rounded(equity),
-        "usdValue": rounded(equity),
+        "equity": rounded(cash),
+        "usdValue": rounded(cash),
         "walletBalance": text(account.wallet),
         "availableToWithdraw": rounded(max(available, ZERO)),
         "availableToBorrow": "",
         "borrowAmount": "0",
         "accruedInterest": "0",
-        "totalOrderIM": rounded(account.reserved),
+        "totalOrderIM": rounded(ordered),
         "totalPositionIM": rounded(margin),
         "totalPositionMM": rounded(maintenance),
         "unrealisedPnl": rounded(unrealized),
@@ -235,26 +278,79 @@ def wallet(account: Account, mark: Callable[[str], Decimal]) -> Json:
         "bonus": "0",
         "collateralSwitch": True,
         "marginCollateral": True,
-        "locked": "0",
+        "locked": rounded(locked),
         "spotBorrow": "0",
     }
+    coins = [_held(held, mark(held.symbol), spot_orders) for held in account.holdings(ContractKind.SPOT)]
     return {
         "accountType": "UNIFIED",
         "accountIMRate": rounded(rate),
         "accountMMRate": rounded(maintenance / equity) if equity > 0 else "0",
         "accountLTV": "0",
         "totalEquity": rounded(equity),
-        "totalWalletBalance": rounded(account.wallet),
+        "totalWalletBalance": rounded(equity - unrealized),
         "totalMarginBalance": rounded(equity),
         "totalAvailableBalance": rounded(available),
         "totalPerpUPL": rounded(unrealized),
-        "totalInitialMargin": rounded(margin + account.reserved),
+        "totalInitialMargin": rounded(margin + ordered),
         "totalMaintenanceMargin": rounded(maintenance),
-        "coin": [coin],
+        "coin": [coin, *coins],
+    }
+
+
+def _held(held: Position, mark: Decimal, orders: Sequence[OrderRecord]) -> Json:
+    """What a spot pair's base coin makes in the wallet; its open sales lock it."""
+    selling = sum((r.open for r in orders if r.symbol == held.symbol and r.side is Side.SELL), ZERO)
+    return {
+        "coin": base_of(native(held.symbol)),
+        "equity": text(held.quantity),
+        "usdValue": rounded(held.quantity * mark),
+        "walletBalance": text(held.quantity),
+        "availableToWithdraw": text(held.quantity - selling),
+        "availableToBorrow": "",
+        "borrowAmount": "0",
+        "accruedInterest": "0",
+        "totalOrderIM": "0",
+        "totalPositionIM": "0",
+        "totalPositionMM": "0",
+        "unrealisedPnl": "0",
+        "cumRealisedPnl": "0",
+        "bonus": "0",
+        "collateralSwitch": True,
+        "marginCollateral": True,
+        "locked": text(selling),
+        "spotBorrow": "0",
     }
 
 
 def instrument(one: Instrument) -> Json:
+    """An instrument of either category as ``instruments-info`` gives it."""
+    return _spot_pair(one) if one.kind is ContractKind.SPOT else _perpetual(one)
+
+
+def _spot_pair(one: Instrument) -> Json:
+    return {
+        "symbol": one.native,
+        "baseCoin": one.base,
+        "quoteCoin": one.quote,
+        "innovation": "0",
+        "status": "Trading" if one.trading else "Closed",
+        "marginTrading": "none",
+        "stTag": "0",
+        "lotSizeFilter": {
+            "basePrecision": plain(one.lot),
+            "quotePrecision": "0.00000001",
+            "minOrderQty": plain(one.min_quantity),
+            "maxOrderQty": plain(one.max_quantity),
+            "minOrderAmt": text(one.min_notional),
+            "maxOrderAmt": "4000000",
+        },
+        "priceFilter": {"tickSize": plain(one.tick)},
+        "riskParameters": {"priceLimitRatioX": "0.05", "priceLimitRatioY": "0.05"},
+    }
+
+
+def _perpetual(one: Instrument) -> Json:
     scale = max(0, -int(one.tick.as_tuple().exponent))
     return {
         "symbol": one.native,
@@ -267,7 +363,7 @@ def instrument(one: Instrument) -> Json:
         "deliveryTime": "0",
         "deliveryFeeRate": "",
         "priceScale": str(scale),
-        "leverageFilter": {"minLeverage": "1", "maxLeverage": f"{MAX_LEVERAGE}.00", "leverageStep": "0.01"},
+        "leverageFilter": {"minLeverage": "1", "maxLeverage": f"{one.max_leverage}.00", "leverageStep": "0.01"},
         "priceFilter": {
             "minPrice": plain(one.tick),
             "maxPrice": text(one.tick * MOST_TICKS),
@@ -282,7 +378,7 @@ def instrument(one: Instrument) -> Json:
             "minNotionalValue": text(one.min_notional),
         },
         "unifiedMarginTrade": True,
-        "fundingInterval": 480,
+        "fundingInterval": one.funding_interval_ns // 60_000_000_000,
         "copyTrading": "none",
         "upperFundingRate": "0.00375",
         "lowerFundingRate": "-0.00375",

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from exchanges.matching.bars import path as bar_path
 from exchanges.model.market import Bar
 from exchanges.model.order import Side
+from exchanges.recording.layout import part_of, partition_of
+from exchanges.recording.schemas import bars_interval_ns
 from exchanges.simulators.errors import FeedError
 from exchanges.simulators.feeds.row import Row
 
@@ -39,14 +41,14 @@ class ParquetTable:
 
     def __init__(self, path: Path, names: Mapping[str, str]) -> None:
         self.path = path
-        self._file = _opened(path)
-        schema = self._file.schema_arrow
+        with _opened(path) as file:
+            schema, self.rows = file.schema_arrow, int(file.metadata.num_rows)
         self._columns = set(schema.names)
         self.is_bars = "price" not in self._columns and "open" in self._columns
         self._check(schema)
         self.symbol = "" if "symbol" in self._columns else _symbol_of(path, names)
-        self.rows = int(self._file.metadata.num_rows)
-        self._interval_ns = 0
+        part = part_of(path)
+        self._interval_ns = bars_interval_ns(part.table) if part is not None else 0
 
     def _check(self, schema: Any) -> None:
         wanted = {"ts_ns": "int64", **dict.fromkeys(BAR_COLUMNS if self.is_bars else TRADE_COLUMNS, "double")}
@@ -71,7 +73,7 @@ class ParquetTable:
         if self.symbol:
             return [self.symbol]
         seen: dict[str, None] = {}
-        for batch in self._file.iter_batches(batch_size=BATCH_ROWS, columns=["symbol"]):
+        for batch in self._read_batches(BATCH_ROWS, ["symbol"]):
             seen.update(dict.fromkeys(pc.unique(batch.column(0)).to_pylist()))
         return [str(symbol) for symbol in seen]
 
@@ -139,13 +141,22 @@ class ParquetTable:
                 before[symbol] = c
 
     def interval_ns(self) -> int:
-        """The most common distance between neighbouring bars (a minute if there is but one)."""
+        """The shortest distance between neighbouring bars (a minute if there is but one): many may be missing."""
         if not self._interval_ns:
-            batch = next(iter(self._file.iter_batches(batch_size=2_000, columns=["ts_ns"])), None)
+            batch = next(self._read_batches(2_000, ["ts_ns"]), None)
             times = sorted(set(batch.column(0).to_pylist())) if batch is not None else []
-            gaps = sorted(b - a for a, b in itertools.pairwise(times))
-            self._interval_ns = gaps[len(gaps) // 2] if gaps else 60_000_000_000
+            self._interval_ns = min((b - a for a, b in itertools.pairwise(times)), default=60_000_000_000)
         return self._interval_ns
+
+    def first_ns(self) -> int:
+        """The time of the first row; 0 if there is none."""
+        batch = next(self._read_batches(1, ["ts_ns"]), None)
+        return int(batch.column(0)[0].as_py()) if batch is not None else 0
+
+    def _read_batches(self, rows: int, columns: list[str]) -> Iterator[Any]:
+        """The file is open while it is read and no longer: a recording may have thousands."""
+        with _opened(self.path) as file:
+            yield from file.iter_batches(batch_size=rows, columns=columns)
 
     def _symbols(self, batch: Any) -> list[str]:
         return [self.symbol] * batch.num_rows if self.symbol else batch["symbol"].to_pylist()
@@ -154,7 +165,7 @@ class ParquetTable:
         wanted = ("ts_ns", "symbol", "side", "trade_id", *(BAR_COLUMNS if self.is_bars else TRADE_COLUMNS))
         columns = [name for name in wanted if name in self._columns]
         first, last_time = 0, 0
-        for batch in self._file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
+        for batch in self._read_batches(BATCH_ROWS, columns):
             self._check_values(batch, columns, f"rows {first} to {first + batch.num_rows - 1}")
             last_time = self._ordered(batch["ts_ns"], last_time, first)
             first += batch.num_rows
@@ -205,6 +216,9 @@ def _symbol_of(path: Path, names: Mapping[str, str]) -> str:
     given = names.get(path.name) or names.get(path.stem)
     if given:
         return given
+    partition = partition_of(path.resolve().parent)
+    if partition is not None:
+        return partition.symbol
     found = [part for part in path.stem.split("_") if _NAMED.fullmatch(part)]
     if len(found) != 1:
         raise FeedError(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from exchanges.recording.reader import playable
 from exchanges.simulators.errors import FeedError
+from exchanges.simulators.feeds.merge import Stream, in_time_order
 from exchanges.simulators.feeds.parquet import ParquetTable
 from exchanges.simulators.feeds.row import Row
 
+SECOND_NS = 1_000_000_000
+
 
 class Replay:
-    """The recorded trades at ``path`` (a Parquet file or a folder of them).
+    """The recorded trades at ``path``: a Parquet file, a folder of them, or a recording's or a venue's folder
+    (``exchanges.recording``), of which trades are played if there are any, else the shortest bars.
 
     Only ``symbols`` are played, all that are found if it is empty. ``rows`` counts the rows
     of the source by symbol as they have been read: a bar is one row and four trades.
@@ -23,7 +27,8 @@ class Replay:
 
     def __init__(self, path: Path, symbols: Sequence[str] = (), names: Mapping[str, str] | None = None) -> None:
         self.path = path
-        tables = [ParquetTable(file, names or {}) for file in _files(path)]
+        opened = [ParquetTable(file, names or {}) for file in _files(path)]
+        tables = [table for table in opened if table.rows] or opened
         self._tables: dict[str, list[ParquetTable]] = {}
         for table in tables:
             for symbol in table.symbols():
@@ -47,6 +52,11 @@ class Replay:
         """How many trades one row of the source becomes: 4 for a bar, else 1."""
         return 4 if self._tables[symbol][0].is_bars else 1
 
+    def step_ns(self) -> int:
+        """In which time the symbols of the recording keep step: a bar's, or a second."""
+        bars = [s for s in self.symbols if self.trades_per_row(s) > 1]
+        return max((table.interval_ns() for symbol in bars for table in self._tables[symbol]), default=SECOND_NS)
+
     def sample(self, symbol: str) -> tuple[list[float], list[float]]:
         """Prices and sizes from the start of the recording of ``symbol``."""
         return self._tables[symbol][0].sample(symbol)
@@ -55,10 +65,9 @@ class Replay:
         """All trades in time order, read as they are asked for."""
         wanted = frozenset(self.symbols)
         tables = list(dict.fromkeys(table for sources in self._tables.values() for table in sources))
-        streams = [table.read(wanted) for table in tables]
-        if len(streams) == 1:
-            return streams[0]
-        return heapq.merge(*streams, key=lambda row: row[0])
+        if len(tables) == 1:
+            return tables[0].read(wanted)
+        return in_time_order([Stream(table.first_ns(), table.read(wanted)) for table in tables])
 
 
 def _files(path: Path) -> list[Path]:
@@ -66,7 +75,11 @@ def _files(path: Path) -> list[Path]:
         raise FeedError(f"expected a Parquet file or a folder of them at {path}, found nothing there; check the path")
     if not path.is_dir():
         return [path]
-    files = sorted(path.glob("*.parquet"))
+    recorded = playable(path)
+    venues = sorted({file.partition.venue for file in recorded})
+    if len(venues) > 1:
+        raise FeedError(f"{path}: expected one venue's data, found {', '.join(venues)}; give {path}/venue={venues[0]}")
+    files = [file.path for file in recorded] or sorted(path.glob("*.parquet"))
     if not files:
         raise FeedError(f"expected *.parquet files in the folder {path}, found none; give the folder that holds them")
     return files

@@ -7,7 +7,7 @@ from typing import Final
 from exchanges.model.order import Side
 
 Row = tuple[int, str, float, float, Side, str]
-"""Time in nanoseconds, native symbol, price, size, taker side, trade id."""
+"""Time in nanoseconds, key (the symbol without its venue), price, size, taker side, trade id."""
 
 TS: Final = 0
 SYMBOL: Final = 1

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket as sockets
+import struct
 import time
-from typing import Any
 
-import msgspec
 from aiohttp import WSCloseCode, web
-
-from exchanges.simulators.bybit.rest import reset
-from exchanges.simulators.faults import StreamFault, StreamRule
 
 QUEUE_MESSAGES = 256
 LIVE_MESSAGES = 50_000
 _numbers = itertools.count(1)
+
+Payload = str | bytes
+"""A text or a binary frame."""
 
 
 class Client:
     """What one peer is subscribed to, and what is still to be sent to it.
 
     Recorded data waits for the peer (``put``). Live data doesn't (``offer``): a peer that
-    falls too far behind is disconnected, as the venue does.
+    falls too far behind is disconnected, as venues do.
     """
 
     def __init__(self, request: web.Request, socket: web.WebSocketResponse, stream: str) -> None:
@@ -32,39 +32,33 @@ class Client:
         self.topics: dict[str, None] = {}
         self.closed = asyncio.Event()
         self._writing = False
-        self._request_ids: dict[str, None] = {}
         self._request, self._socket = request, socket
-        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._queue: asyncio.Queue[Payload] = asyncio.Queue()
         self._room = asyncio.Event()
         self._room.set()
         self._muted_until = 0.0
-        self._writer = asyncio.create_task(self._write(), name=f"writer {self.id}")
+        self._tasks = [asyncio.create_task(self._write(), name=f"writer {self.id}")]
 
-    def offer(self, text: str) -> None:
+    @property
+    def muted(self) -> bool:
+        """Whether what is due to be sent is lost."""
+        return time.monotonic() < self._muted_until
+
+    def offer(self, payload: Payload) -> None:
         """Queue live data or an answer."""
         if self.closed.is_set():
             return
         if self._queue.qsize() >= LIVE_MESSAGES:
             self.cut()
             return
-        self._queue.put_nowait(text)
+        self._queue.put_nowait(payload)
 
-    async def put(self, text: str) -> None:
+    async def put(self, payload: Payload) -> None:
         """Queue recorded data once there is room; returns at once when the peer has gone."""
         while self._queue.qsize() >= QUEUE_MESSAGES and not self.closed.is_set():
             self._room.clear()
             await self._room.wait()
-        self.offer(text)
-
-    def fresh(self, request_id: str) -> bool:
-        """Whether this connection sees ``request_id`` for the first time (the last 10,000 are known)."""
-        if request_id in self._request_ids:
-            return False
-        if request_id:
-            self._request_ids[request_id] = None
-        if len(self._request_ids) > 10_000:
-            del self._request_ids[next(iter(self._request_ids))]
-        return True
+        self.offer(payload)
 
     async def flushed(self) -> None:
         """Return when all that was queued has been handed to the system, or the peer has gone."""
@@ -79,31 +73,53 @@ class Client:
             return True
         return self._queue.empty() and not self._writing and transport.get_write_buffer_size() == 0
 
-    def answer(self, message: dict[str, Any]) -> None:
-        self.offer(msgspec.json.encode(message).decode())
-
     async def _write(self) -> None:
         try:
             while True:
-                text = await self._queue.get()
+                payload = await self._queue.get()
                 self._writing = True
                 if self._queue.qsize() < QUEUE_MESSAGES:
                     self._room.set()
-                if time.monotonic() >= self._muted_until:
-                    await self._socket.send_str(text)
+                if not self.muted:
+                    await self._send(payload)
                 self._writing = False
         except (ConnectionError, RuntimeError):
             self.gone()
 
-    def misbehave(self, rule: StreamRule) -> None:
-        if rule.kind is StreamFault.MUTE:
-            self._muted_until = time.monotonic() + rule.seconds
-        elif rule.kind is StreamFault.GARBAGE:
-            self.offer("<<this is not JSON>>")
-        elif rule.kind is StreamFault.CLOSE:
-            self._closing = asyncio.create_task(self._socket.close(code=WSCloseCode.GOING_AWAY))
+    async def _send(self, payload: Payload) -> None:
+        if isinstance(payload, str):
+            await self._socket.send_str(payload)
         else:
-            self.cut()
+            await self._socket.send_bytes(payload)
+
+    async def pong(self, data: bytes) -> None:
+        """Answer a ping of the peer, unless muted."""
+        if not self.muted and not self.closed.is_set():
+            await self._socket.pong(data)
+
+    def beat(self, seconds: float, text: bytes) -> None:
+        """Ping the peer with ``text`` every ``seconds`` from now on, unless muted."""
+        self._tasks.append(asyncio.create_task(self._beat(seconds, text), name=f"heartbeat {self.id}"))
+
+    async def _beat(self, seconds: float, text: bytes) -> None:
+        try:
+            while not self.closed.is_set():
+                await asyncio.sleep(seconds)
+                if not self.muted:
+                    await self._socket.ping(text)
+        except (ConnectionError, RuntimeError):
+            self.gone()
+
+    def mute(self, seconds: float) -> None:
+        """Lose all that becomes due in the next ``seconds``."""
+        self._muted_until = time.monotonic() + seconds
+
+    def close(self, code: int = WSCloseCode.GOING_AWAY) -> None:
+        """Begin a proper end of the connection."""
+        self._tasks.append(asyncio.create_task(self._close(code), name=f"closing {self.id}"))
+
+    async def _close(self, code: int) -> None:
+        await self._socket.close(code=code)
 
     def cut(self) -> None:
         """End the connection without a closing handshake."""
@@ -118,7 +134,19 @@ class Client:
     async def finish(self) -> None:
         """Stop writing and close the socket."""
         self.gone()
-        self._writer.cancel()
-        await asyncio.gather(self._writer, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if not self._socket.closed:
             await self._socket.close()
+
+
+def reset(request: web.BaseRequest) -> None:
+    """Cut a connection with a TCP reset instead of a proper end."""
+    transport = request.transport
+    if transport is None:
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -7,12 +7,12 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
 
-from exchanges.simulators.bybit.publisher import MOST_TRADES, Publisher
-from exchanges.simulators.bybit.streams import Streams
-from exchanges.simulators.bybit.venue import Venue
+from exchanges.simulators.base.publisher import MOST_TRADES, Publisher
+from exchanges.simulators.base.streams import Streams
+from exchanges.simulators.base.venue import Venue
 from exchanges.simulators.feeds.generator import Generator
 from exchanges.simulators.feeds.replay import Replay
-from exchanges.simulators.feeds.row import Row
+from exchanges.simulators.feeds.row import SYMBOL, TS, Row
 from exchanges.simulators.store import Progress
 
 GENERATOR_SECONDS = 0.02
@@ -28,7 +28,9 @@ class Player:
 
     A recording waits, at its start and later, while nobody is subscribed to the symbol whose
     trade is next; ``waiting_for`` names it. So each subscriber gets each trade once, however
-    slow it is.
+    slow it is. Its symbols are in step: what was traded in one second (or one bar) is matched
+    and sent before the next begins. Two venues are in step with each other when their settings
+    name the same ``start_ns``: one that had to wait then catches up.
     """
 
     def __init__(self, venue: Venue, streams: Streams, publisher: Publisher) -> None:
@@ -60,12 +62,15 @@ class Player:
         """The recording, from its start or from where an earlier process left it."""
         progress = self._start(replay)
         self.trades_per_row = {symbol: replay.trades_per_row(symbol) for symbol in replay.symbols}
-        rows = self._rest(replay.trades(), dict(progress.trades))
+        played = replay.trades()
+        first = next(played, None)
+        rows = self._rest(itertools.chain([first] if first is not None else [], played), dict(progress.trades))
         try:
-            async for chunk in self._paced(rows):
-                for native in dict.fromkeys(row[1] for row in chunk):
-                    await self._subscribed(native)
-                await self._hand_out(self._apply(chunk), progress)
+            async for chunk in self._paced(rows, first[TS] if first is not None else 0):
+                for step in _steps(chunk, replay.step_ns()):
+                    for key in dict.fromkeys(row[SYMBOL] for row in step):
+                        await self._subscribed(key)
+                    await self._hand_out(self._apply(step), progress)
         except Exception as error:
             self.failure = str(error)
             raise
@@ -88,8 +93,10 @@ class Player:
             else:
                 yield row
 
-    async def _paced(self, rows: Iterator[Row]) -> AsyncIterator[list[Row]]:
-        speed = self._venue.settings.speed
+    async def _paced(self, rows: Iterator[Row], first_ns: int) -> AsyncIterator[list[Row]]:
+        """The rows as they become due. With a ``start_ns`` the clock runs whether somebody watches or not."""
+        settings = self._venue.settings
+        speed = settings.speed
         if speed == "max":
             while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
                 yield chunk
@@ -98,10 +105,12 @@ class Player:
         ahead = next(rows, None)
         if ahead is None:
             return
-        await self._subscribed(ahead[1])
-        recorded, started = ahead[0], time.monotonic_ns()
+        await self._subscribed(ahead[SYMBOL])
+        recorded, started = ahead[TS], time.time_ns()
+        if settings.start_ns is not None:
+            recorded, started = settings.epoch_ns or first_ns, settings.start_ns
         while ahead is not None:
-            due = recorded + int((time.monotonic_ns() - started) * speed)
+            due = recorded + int((time.time_ns() - started) * speed)
             chunk = []
             while ahead is not None and ahead[0] <= due and len(chunk) < CHUNK_ROWS:
                 chunk.append(ahead)
@@ -115,8 +124,8 @@ class Player:
 
     async def deliver(self, rows: list[Row]) -> None:
         """Trades as they happen: into the engine, then to whoever is subscribed."""
-        for native, part in self._apply(rows).items():
-            await self._publisher.trades(native, part, wait=False)
+        for key, part in self._apply(rows).items():
+            await self._publisher.trades(key, part, wait=False)
 
     def _apply(self, rows: list[Row]) -> dict[str, list[Row]]:
         """Into the engine in time order; returns the rows by symbol. A bar without volume trades one lot."""
@@ -129,21 +138,32 @@ class Player:
         return by_symbol
 
     async def _hand_out(self, by_symbol: dict[str, list[Row]], progress: Progress) -> None:
-        """Out symbol by symbol, noting message by message what the subscribers' sockets have taken."""
-        for native, rows in by_symbol.items():
-            for start in range(0, len(rows), MOST_TRADES):
-                part = rows[start : start + MOST_TRADES]
-                await self._subscribed(native)
-                await self._publisher.trades(native, part, wait=True)
-                progress.trades[native] = progress.trades.get(native, 0) + len(part)
-                self._venue.save_market()
+        """Out symbol by symbol; what the subscribers' sockets have taken is noted as played."""
+        for key, rows in by_symbol.items():
+            await self._publisher.trades(key, rows, wait=True)
+        await self._publisher.flushed(by_symbol)
+        for key, rows in by_symbol.items():
+            progress.trades[key] = progress.trades.get(key, 0) + len(rows)
+        self._venue.save_market()
 
-    async def _subscribed(self, native: str) -> None:
+    async def _subscribed(self, key: str) -> None:
         """Wait for someone to watch the symbol, and for them to have subscribed to all they want."""
-        while not self._streams.watchers(native):
-            self.waiting_for = native
+        while not self._streams.watchers(key):
+            self.waiting_for = key
             self._streams.changed.clear()
             await self._streams.changed.wait()
         self.waiting_for = ""
-        while (seconds := self._streams.settled(native)) > 0:
+        while (seconds := self._streams.settled(key)) > 0:
             await asyncio.sleep(seconds)
+
+
+def _steps(rows: list[Row], step_ns: int) -> Iterator[list[Row]]:
+    """The rows in parts of the same ``step_ns`` of recorded time, none longer than a message."""
+    part: list[Row] = []
+    for row in rows:
+        if part and (row[TS] // step_ns != part[0][TS] // step_ns or len(part) >= MOST_TRADES):
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part
