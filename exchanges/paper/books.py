@@ -1,0 +1,266 @@
+"""The account on paper: the matching engine, the market data around it, and the books on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from exchanges.matching.engine import MatchingEngine
+from exchanges.matching.liquidity import Level
+from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, OrderRecord
+from exchanges.matching.synthetic import SyntheticDepth
+from exchanges.model.instrument import Instrument
+from exchanges.model.market import Bar, Book, MarketData, Quote, Trade
+from exchanges.model.order import Fill, Order, Side
+from exchanges.model.position import Balance
+from exchanges.model.venue import AmendOrder, CancelAll, CancelOrder, PlaceOrder, VenuePosition
+from exchanges.paper.settings import PaperSettings
+from exchanges.simulators.store import Progress, VenueStore
+from runtime.errors import SetupError
+
+ACCOUNT = "paper"
+_RICH = (Book, Quote, Trade)
+
+
+class PaperBooks:
+    """One account in one currency. Each change is on disk before it is returned.
+
+    Resting orders are filled by the venue's trades. Where no trades are streamed a quote through an
+    order's price counts as one, and where there are neither, closed bars do.
+
+    Raises:
+        SimulatorError: the folder can't be used, or another process has its books open.
+    """
+
+    def __init__(self, settings: PaperSettings) -> None:
+        self._settings = settings
+        self._store = VenueStore(settings.folder) if settings.folder is not None else None
+        self._seen: dict[str, set[type[MarketData]]] = {}
+        self._prices: dict[str, float] = {}
+        self._now_ns = 0
+        self.executions: list[Execution] = []
+        self.settled: dict[str, Decimal] = {}
+        self.funded: dict[str, int] = {}
+        """By symbol, when funding was paid last."""
+        self.engine = MatchingEngine(depth=SyntheticDepth(settings.seed), id_prefix=f"paper-{time.time_ns():x}-")
+        self._restore()
+
+    def _restore(self) -> None:
+        if self._store is None:
+            return
+        stored = self._store.load()
+        for instrument in stored.instruments:
+            self.engine.list_instrument(instrument)
+        if stored.counters is not None:
+            self.engine.restore(stored.counters, stored.accounts, stored.orders)
+        self.executions.extend(stored.executions)
+        self.settled = stored.settled
+        for payment in stored.fundings:
+            self.funded[payment.symbol] = max(self.funded.get(payment.symbol, 0), payment.ts_ns)
+        for symbol, price in stored.prices.items():
+            # So that what is held has a value before the venue is heard again.
+            self.engine.on_trade(symbol, price, 0.0, Side.BUY, self.now_ns())
+            self._prices[symbol] = price
+
+    def close(self) -> None:
+        """Write the last prices and let go of the folder; once is enough."""
+        store, self._store = self._store, None
+        if store is not None:
+            store.save_market(self._prices, Progress())
+            store.close()
+
+    def now_ns(self) -> int:
+        """This machine's clock, never going back."""
+        self._now_ns = max(self._now_ns, time.time_ns())
+        return self._now_ns
+
+    # -- the market ------------------------------------------------------------------------
+
+    @property
+    def opened(self) -> bool:
+        """Whether there is an account: from the first instruments on."""
+        return ACCOUNT in self.engine.accounts
+
+    def list(self, instruments: Sequence[Instrument]) -> None:
+        """Take over what the venue lists; hours, fees and steps of what is listed already are replaced.
+
+        Raises:
+            SetupError: the instruments are quoted in more than one currency, or in another than the account's.
+        """
+        quotes = {instrument.quote for instrument in instruments}
+        quotes |= {account.currency for account in self.engine.accounts.values()}
+        if len(quotes) > 1:
+            raise SetupError(
+                f"expected symbols of one quote currency for an account on paper, found {', '.join(sorted(quotes))}; "
+                "trade them in sessions with stores of their own"
+            )
+        for instrument in instruments:
+            if instrument.symbol in self.settled:
+                continue
+            self.engine.list_instrument(instrument)
+            self.engine.relist(instrument)
+        for quote in quotes:
+            self.engine.open_account(ACCOUNT, self._settings.balance, quote)
+        if self._store is not None:
+            self._store.save_instruments(market.instrument for market in self.engine.markets.values())
+            self._store.save(Changes(), self.engine.counters(), self.engine.accounts.values())
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        market = self.engine.markets.get(symbol)
+        return market.instrument if market is not None else None
+
+    def priced(self, symbol: str) -> bool:
+        """Whether the venue was heard about ``symbol`` since ``forget``."""
+        return bool(self._seen.get(symbol))
+
+    def forget(self) -> None:
+        """The venue can't be heard: what was known of the market is too old to match orders against."""
+        self._seen.clear()
+
+    def take(self, data: MarketData) -> Changes:
+        """Let market data move the market; returns what it changed."""
+        if data.symbol not in self.engine.markets:
+            return NOTHING
+        seen = self._seen.setdefault(data.symbol, set())
+        changes = self._apply(self._moved(data, seen))
+        if isinstance(data, _RICH) or (isinstance(data, Bar) and data.closed):
+            seen.add(type(data))
+            self._prices[data.symbol] = self.engine.markets[data.symbol].external.last_price
+        return changes
+
+    def _moved(self, data: MarketData, seen: set[type[MarketData]]) -> Changes:
+        engine = self.engine
+        if isinstance(data, Trade):
+            return engine.on_trade(data.symbol, data.price, data.size, self._taker(data), self.now_ns())
+        if isinstance(data, Book):
+            symbol = data.symbol
+            engine.on_book(symbol, self._levels(symbol, data.bids), self._levels(symbol, data.asks))
+        elif isinstance(data, Quote) and Book not in seen:
+            return self._quoted(data, seen)
+        elif isinstance(data, Bar) and data.closed and Trade not in seen:
+            return engine.on_bar(data, self.now_ns())
+        return NOTHING
+
+    def _taker(self, trade: Trade) -> Side:
+        """Who took; where the venue does not tell, by the quote rule and then the tick test (Lee and Ready, 1991)."""
+        if trade.side:
+            return Side(trade.side)
+        market = self.engine.markets[trade.symbol]
+        price, last = market.external.exact(trade.price), market.external.last_price
+        bid, ask = (market.external.side(side).best() for side in (Side.BUY, Side.SELL))
+        if ask is not None and price >= ask:
+            return Side.BUY
+        if bid is not None and price <= bid:
+            return Side.SELL
+        return Side.BUY if trade.price > last else Side.SELL
+
+    def _quoted(self, quote: Quote, seen: set[type[MarketData]]) -> Changes:
+        symbol = quote.symbol
+        bids = self._levels(symbol, ((quote.bid, quote.bid_size),))
+        asks = self._levels(symbol, ((quote.ask, quote.ask_size),))
+        self.engine.on_quote(symbol, bids[0], asks[0])
+        if Trade in seen:
+            return NOTHING
+        changes, book = Changes(), self.engine.markets[symbol].book
+        bid, ask = book.bids.best(), book.asks.best()
+        if bid is not None and asks[0][0] < bid:
+            changes.merge(self.engine.on_trade(symbol, quote.ask, quote.ask_size, Side.SELL, self.now_ns()))
+        if ask is not None and bids[0][0] > ask:
+            changes.merge(self.engine.on_trade(symbol, quote.bid, quote.bid_size, Side.BUY, self.now_ns()))
+        return changes
+
+    def _levels(self, symbol: str, rows: Sequence[tuple[float, float]]) -> Sequence[Level]:
+        external = self.engine.markets[symbol].external
+        return [(external.exact(price), Decimal(repr(size))) for price, size in rows]
+
+    # -- what the venue does to positions by itself ------------------------------------------
+
+    def fund(self, symbol: str, rate: Decimal, at_ns: int) -> Changes:
+        """Pay the funding of ``at_ns``, once, on the position of now."""
+        if at_ns <= self.funded.get(symbol, 0):
+            return NOTHING
+        self.funded[symbol] = at_ns
+        return self._apply(self.engine.fund(symbol, rate, at_ns))
+
+    def first_ns(self, symbol: str) -> int:
+        """When the symbol was traded first, 0 if it never was."""
+        return next((done.fill.ts_ns for done in self.executions if done.fill.symbol == symbol), 0)
+
+    def held_at(self, symbol: str, at_ns: int) -> bool:
+        """Whether the symbol was held at that moment in the direction it is held in now."""
+        fills = (done.fill for done in self.executions if done.fill.symbol == symbol)
+        then = sum((fill.quantity * fill.side.sign for fill in fills if fill.ts_ns < at_ns), ZERO)
+        return then * self.engine.accounts[ACCOUNT].position(symbol).quantity > 0
+
+    def settle(self, symbol: str, value: Decimal) -> Changes:
+        """Pay an event contract out, once.
+
+        Raises:
+            OrderRejectedError: it is none, or ``value`` is out of range.
+        """
+        if symbol in self.settled:
+            return NOTHING
+        changes = self._apply(self.engine.settle(symbol, value, self.now_ns()))
+        self.settled[symbol] = value
+        if self._store is not None:
+            self._store.save_settled(self.settled)
+            self._store.save_instruments([self.engine.markets[symbol].instrument])
+        return changes
+
+    # -- commands --------------------------------------------------------------------------
+
+    def place(self, command: PlaceOrder) -> Changes:
+        """Take an order. Raises ``OrderRejectedError``."""
+        return self._apply(self.engine.place(ACCOUNT, command, self.now_ns()))
+
+    def amend(self, command: AmendOrder) -> Changes:
+        """Change an order. Raises ``OrderRejectedError``."""
+        return self._apply(self.engine.amend(ACCOUNT, command, self.now_ns()))
+
+    def cancel(self, command: CancelOrder) -> Changes:
+        """Cancel an order. Raises ``OrderRejectedError``."""
+        return self._apply(self.engine.cancel(ACCOUNT, command, self.now_ns()))
+
+    def cancel_all(self, command: CancelAll) -> Changes:
+        """Cancel all orders, of one symbol or of all. Raises ``OrderRejectedError``."""
+        return self._apply(self.engine.cancel_all(ACCOUNT, self.now_ns(), symbol=command.symbol))
+
+    def _apply(self, changes: Changes) -> Changes:
+        if changes:
+            if self._store is not None:
+                self._store.save(changes, self.engine.counters(), self.engine.accounts.values())
+            self.executions.extend(changes.executions)
+        return changes
+
+    # -- what they say ---------------------------------------------------------------------
+
+    def find(self, client_id: str) -> OrderRecord | None:
+        return self.engine.find(ACCOUNT, client_id=client_id)
+
+    def working(self) -> tuple[Order, ...]:
+        return tuple(record.order() for record in self.engine.working(ACCOUNT))
+
+    def fills(self, since_ns: int) -> tuple[Fill, ...]:
+        """The executions from ``since_ns`` on, oldest first."""
+        return tuple(self._fills_back(since_ns))[::-1]
+
+    def _fills_back(self, since_ns: int) -> Iterator[Fill]:
+        for execution in reversed(self.executions):
+            if execution.fill.ts_ns < since_ns:
+                return
+            yield execution.fill
+
+    def positions(self) -> tuple[VenuePosition, ...]:
+        """What is held; nothing for what is flat."""
+        held = self.engine.accounts[ACCOUNT].positions if self.opened else {}
+        return tuple(
+            VenuePosition(symbol, position.quantity, position.average_price, self.engine.mark(symbol))
+            for symbol, position in held.items()
+            if position.quantity
+        )
+
+    def balances(self) -> tuple[Balance, ...]:
+        """The cash, and how much of it new orders may use."""
+        account = self.engine.accounts[ACCOUNT]
+        return (Balance(account.currency, account.wallet, max(ZERO, self.engine.available(ACCOUNT))),)
