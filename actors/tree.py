@@ -104,15 +104,10 @@ class Planner:
             stop_deadline_s=care.stop_timeout_s * 2,
         )
 
-    @property
-    def venues(self) -> list[str]:
-        """The venues that are traded, each once, in the order of the symbols."""
-        return list(dict.fromkeys(symbol.partition(":")[0] for symbol in self.settings.symbols))
-
     def core(self) -> list[ChildSpec]:
         """Bus, risk and learner."""
         spares = self.settings.supervision.spares.core
-        connections = [names.exchange(venue) for venue in self.venues]
+        connections = [names.exchange(venue) for venue in self.settings.venues]
         bus = self.cell(names.BUS, (), (names.RISK,), interval_s=BUS_SNAPSHOT_S)
         risk = self.cell(names.RISK, RISK_KINDS, (names.BUS, *connections))
         learner = self.cell(names.LEARNER, LEARNER_KINDS, (names.BUS, *connections))
@@ -125,12 +120,15 @@ class Planner:
 
     def embedded(self) -> list[ChildSpec]:
         """The venues' simulators."""
-        return [self.child(names.venue(venue), "venue", "actors.venue.actor:VenueSimulator") for venue in self.venues]
+        return [
+            self.child(names.venue(venue), "venue", "actors.venue.actor:VenueSimulator")
+            for venue in self.settings.venues
+        ]
 
     def connections(self) -> ChildSpec:
         """The supervisor of the exchange connections."""
         children = []
-        for venue in self.venues:
+        for venue in self.settings.venues:
             name = names.exchange(venue)
             cell = self.cell(name, EXCHANGE_KINDS, (names.BUS, names.RISK, f"{names.STRATEGY}/*"))
             spares = self.settings.supervision.spares.exchange

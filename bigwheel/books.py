@@ -9,7 +9,7 @@ from decimal import Decimal
 from actors.bus.lifecycle import STATE_OF
 from actors.messages.orders import ExchangeState, Filled, OrderChanged, Repaired
 from actors.messages.signals import SignalEvent
-from exchanges.model.order import Order
+from exchanges.model.order import Fill, Order
 from exchanges.model.position import Position
 from runtime.journal.base import History
 from runtime.journal.record import Record
@@ -35,11 +35,13 @@ class Books:
         self.passed: Counter[str] = Counter()
         self.orders: dict[str, Order] = {}
         self.executions: set[str] = set()
+        self.trades: list[Fill] = []
+        """Every journaled execution, in its order, one that is there twice twice."""
         self.fills = 0
         self.positions: dict[str, Position] = {}
         self.repairs: list[Repaired] = []
-        self.cash = Decimal(0)
-        self.equity = Decimal(0)
+        self.accounts: dict[str, tuple[Decimal, Decimal]] = {}
+        """Cash and equity by venue, as last told."""
 
     @classmethod
     def of(cls, source: Iterable[Record]) -> Books:
@@ -58,8 +60,10 @@ class Books:
             self._fill(event)
         elif isinstance(event, Repaired):
             self.repairs.append(event)
+            if event.fill is not None:
+                self._book(event.fill)
         elif isinstance(event, ExchangeState):
-            self.cash, self.equity = event.cash, event.equity
+            self.accounts[event.venue] = (event.cash, event.equity)
 
     def _step(self, event: SignalEvent) -> None:
         state = STATE_OF.get(type(event))
@@ -68,12 +72,27 @@ class Books:
             self.passed[state] += 1
 
     def _fill(self, event: Filled) -> None:
-        fill = event.fill
+        if self._book(event.fill):
+            self.fills += 1
+
+    def _book(self, fill: Fill) -> bool:
+        """Move the position by an execution, once; whether it is new."""
+        self.trades.append(fill)
         if fill.execution_id in self.executions:
-            return
+            return False
         self.executions.add(fill.execution_id)
-        self.fills += 1
         self.positions[fill.symbol] = self.positions.get(fill.symbol, Position(fill.symbol)).apply(fill)
+        return True
+
+    @property
+    def cash(self) -> Decimal:
+        """The cash at all venues together."""
+        return sum((cash for cash, _ in self.accounts.values()), Decimal(0))
+
+    @property
+    def equity(self) -> Decimal:
+        """The equity at all venues together."""
+        return sum((equity for _, equity in self.accounts.values()), Decimal(0))
 
     @property
     def signals(self) -> dict[str, int]:

@@ -14,7 +14,7 @@ from typing import IO, Any
 from actors.gateway.overview import overview
 from actors.tree import SUPERVISOR, Planner
 from bigwheel.errors import SessionError
-from bigwheel.preflight import check
+from bigwheel.preflight import check, claim
 from conf import Settings
 from runtime.host.host import links_folder
 from runtime.supervision.calls import cause
@@ -118,6 +118,7 @@ class Session:
         try:
             plan = planner(settings)
             check(settings, plan, strategies=strategies)
+            claim(settings.store, settings.mode)
             return cls._bring_up(settings, plan.root(strategies=strategies), lock)
         except BaseException:
             lock.free()

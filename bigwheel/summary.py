@@ -8,8 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bigwheel.books import Books, records
 from bigwheel.queries import open_journal
+from bigwheel.reconciliation import compare, stored_books
 from conf import Settings
 from runtime.journal import audit
 
@@ -43,11 +46,31 @@ def summarize(settings: Settings, overview: dict[str, Any], began_ns: int) -> di
         "equity": str(books.equity),
         "realized_pnl": str(books.realized),
         "restarts": dict(restarts),
+        "venues": {venue: _venue(settings, venue, overview, books) for venue in settings.venues},
         "dead_letters": overview.get("counters", {}).get("dead_letters", 0),
         "market_data_dropped": overview.get("market_data_dropped", 0),
         "latency_ms": overview.get("latency_ms", {}),
         "journal": {"records": report.records, "bytes": report.bytes, "verified": report.ok},
     }
+
+
+def _venue(settings: Settings, venue: str, overview: dict[str, Any], books: Books) -> dict[str, Any]:
+    """One venue's session, and how the books of an embedded one agree with the journal."""
+    prefix = f"{venue}:"
+    adapter = overview.get("adapters", {}).get(venue, {})
+    told: dict[str, Any] = {
+        "orders": sum(order.symbol.startswith(prefix) for order in books.orders.values()),
+        "fills": sum(fill.symbol.startswith(prefix) for fill in books.trades),
+        "faults_injected": int(overview.get("simulators", {}).get(venue, {}).get("faults", 0)),
+        "reconnects": int(sum(count for name, count in adapter.items() if name.startswith("reconnects_"))),
+        "retries": int(adapter.get("retries", 0)),
+        "breaker_opens": int(adapter.get("breaker_opens", 0)),
+        "repairs": sum(repair.venue == venue and repair.before != repair.after for repair in books.repairs),
+    }
+    theirs = stored_books(settings, venue)
+    if theirs is not None:
+        told.update(msgspec.to_builtins(compare(books, venue, theirs)))
+    return told
 
 
 def write_summary(summary: dict[str, Any], path: Path) -> None:

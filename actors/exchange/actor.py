@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 
 from actors.exchange.brain import ExchangeBrain
+from actors.exchange.connect import make_exchange, simulated_addresses, simulated_keys
 from actors.exchange.settings import ExchangeSettings
 from actors.host import TradingHost
 from actors.names import LEARNER, RISK
 from actors.venue.note import VenueNote, read_note
 from conf.venues import VenueSettings
-from exchanges.bybit.adapter import BybitExchange
-from exchanges.bybit.settings import BybitMode, BybitSettings
 from exchanges.interface import Exchange
 from exchanges.model.venue import VENUE_PORT, Command
 from runtime.behavior import Behavior
@@ -23,8 +21,8 @@ from runtime.message import Message
 from runtime.supervision.assignment import CellAssignment
 
 VENUE_DEADLINE_S = 60.0
-SIMULATOR_KEY = "simulator-key"
-SIMULATOR_SECRET = "simulator-secret"  # of the embedded venue, which guards nothing
+CASH = {"bybit": "USDT", "alpaca": "USD", "kalshi": "USD"}
+"""What each venue's account is kept in."""
 
 
 class ExchangeConnection(TradingHost):
@@ -46,6 +44,7 @@ class ExchangeConnection(TradingHost):
             ExchangeSettings(
                 venue=self.venue,
                 symbols=self.symbols,
+                cash_currency=CASH[self.venue],
                 ring=told.ring,
                 reconcile_ns=int(told.reconcile_s * 1e9),
             )
@@ -72,34 +71,14 @@ class ExchangeConnection(TradingHost):
 
     async def make_exchange(self) -> Exchange:
         """The adapter of this connection's venue."""
-        if self.venue != "bybit":
-            raise BigwheelError(f"expected the venue bybit, the only one with an adapter so far, found {self.venue!r}")
-        told = self._told()
-        note = await self._await_venue() if not told.rest_url else None
-        return BybitExchange(
-            BybitSettings(
-                mode=BybitMode(self.settings.mode),
-                rest_url=note.http if note else told.rest_url,
-                public_url=note.socket if note else told.public_url,
-                private_url=note.socket if note else told.private_url,
-                key=os.environ.get(told.key_env, SIMULATOR_KEY) if note is None else SIMULATOR_KEY,
-                secret=os.environ.get(told.secret_env, SIMULATOR_SECRET) if note is None else SIMULATOR_SECRET,
-                streams=tuple(told.streams),
-                bar_interval_s=told.bar_interval_s,
-                book_depth=told.book_depth,
-                request_timeout_s=told.request_timeout_s,
-                connect_timeout_s=told.connect_timeout_s,
-                stale_after_s=told.stale_after_s,
-                backoff_base_s=told.backoff_base_s,
-                backoff_cap_s=told.backoff_cap_s,
-                orders_per_second=told.orders_per_second,
-                queries_per_second=told.queries_per_second,
-            )
-        )
+        told, folder = self._told(), self.settings.store / "venues" / self.venue
+        addresses = {} if told.rest_url else simulated_addresses(told, await self._await_venue())
+        return make_exchange(self.settings, self.venue, addresses, simulated_keys(self.venue, folder))
 
     async def _await_listeners(self, engine: Engine, exchange: Exchange) -> None:
         """A recording waits until everyone who was configured to listen does."""
-        cells = sum(len(self.settings.symbols_of(entry)) for entry in self.settings.strategies)
+        traded = [symbol for entry in self.settings.strategies for symbol in self.settings.symbols_of(entry)]
+        cells = sum(symbol in self.symbols for symbol in traded)
         limit = time.monotonic() + VENUE_DEADLINE_S
         while time.monotonic() < limit:
             said = engine.seats[self.name].cell.behavior.status()

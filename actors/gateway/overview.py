@@ -37,6 +37,14 @@ def overview(tree: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
         "actors": [_root(tree), *(_actor(child) for child in children)],
         "symbols": _symbols(settings, connections, cells),
         "venues": {venue: _venue(cell) for venue, cell in connections.items()},
+        "adapters": {
+            name.partition("/")[2]: dict(detail["adapter"]) for name, detail in details.items() if "adapter" in detail
+        },
+        "simulators": {
+            str(detail["venue"]["name"]): dict(detail["venue"].get("stats", {}))
+            for detail in details.values()
+            if isinstance(detail.get("venue"), Mapping)
+        },
         "signals": signals,
         "open_signals": sum(bus.get("open", {}).values()) if bus else 0,
         "stuck_signals": bus.get("stuck", []),
@@ -166,11 +174,11 @@ def _dropped(details: Any) -> int:
 
 
 def _replay(details: Any) -> dict[str, Any]:
-    for detail in details:
-        venue = detail.get("venue", {})
-        if venue.get("replay"):
-            return dict(venue["replay"])
-    return {}
+    """Rows played at all venues together, and whether every recording has ended."""
+    played = [detail["venue"]["replay"] for detail in details if detail.get("venue", {}).get("replay")]
+    if not played:
+        return {}
+    return {"rows": sum(each["rows"] for each in played), "finished": all(each["finished"] for each in played)}
 
 
 def _sum(amounts: Any) -> Decimal:

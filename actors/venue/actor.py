@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from actors.host import TradingHost
-from actors.venue.market import ensure_known, natives
+from actors.venue.market import simulator as make_simulator
 from actors.venue.note import VenueNote, read_note, write_note
-from exchanges.simulators.bybit.server import BybitSimulator
-from exchanges.simulators.settings import SimulatorSettings
+from exchanges.simulators.base.simulator import Simulator
 from runtime.host.engine import Engine
 
 
 class VenueSimulator(TradingHost):
     """Serves one venue's protocol on loopback; comes back on the same port after a crash."""
 
-    _simulator: BybitSimulator | None = None
+    _simulator: Simulator | None = None
 
     async def opened(self, engine: Engine) -> None:
-        simulator = BybitSimulator(self._settings())
+        simulator = make_simulator(self.settings, self.venue, port=self._port())
         await simulator.start()
         self._simulator = simulator
         write_note(self.settings.store, VenueNote(self.venue, simulator.port))
@@ -32,7 +29,7 @@ class VenueSimulator(TradingHost):
             return {}
         simulator = self._simulator
         said: dict[str, object] = {"name": self.venue, "port": simulator.port, "stats": dict(simulator.stats())}
-        if self.settings.simulator.replay:
+        if simulator.settings.feed == "replay":
             played = simulator.control.replay()
             said["replay"] = {"rows": sum(played["rows"].values()), "finished": played["finished"]}
         return {"venue": said}
@@ -41,22 +38,9 @@ class VenueSimulator(TradingHost):
     def venue(self) -> str:
         return self.name.partition("/")[2]
 
-    def _settings(self) -> SimulatorSettings:
-        wanted = self.settings.simulator
-        ensure_known(self.settings)
+    def _port(self) -> int:
+        """The port of the process before this one, which connections have been told."""
+        wanted = self.settings.simulator.port
         earlier = read_note(self.settings.store, self.venue)
-        again = earlier is not None and self.assignment.epoch > 1 and not wanted.port
-        return SimulatorSettings(
-            port=earlier.port if again and earlier is not None else wanted.port,
-            seed=wanted.seed,
-            symbols=natives(self.settings, self.venue),
-            feed="replay" if wanted.replay else "generator",
-            rate=wanted.rate,
-            replay_path=Path(wanted.replay) if wanted.replay else None,
-            speed=wanted.speed or "max",
-            folder=self.settings.store / "venues" / self.venue,
-            latency_ms=wanted.latency_ms,
-            balance=wanted.starting_balance,
-            maker_fee=wanted.maker_fee,
-            taker_fee=wanted.taker_fee,
-        )
+        again = earlier is not None and self.assignment.epoch > 1 and not wanted
+        return earlier.port if again and earlier is not None else wanted

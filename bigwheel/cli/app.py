@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bigwheel.cli import control, inspect, journal, run
+from bigwheel.cli import control, download, inspect, journal, run
 
 app = typer.Typer(
     name="bigwheel",
@@ -14,6 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("download")(download.download)
 app.command("status")(inspect.status)
 app.command("signals")(inspect.signals)
 app.command("why")(inspect.why)

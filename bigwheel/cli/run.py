@@ -10,14 +10,15 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.live import Live
 
 from bigwheel.cli.options import Config, Store, settings_of
 from bigwheel.errors import SessionError, UsageError
-from bigwheel.recording import recording
+from bigwheel.preflight import live_accounts
+from bigwheel.recording import recordings_of
 from bigwheel.screen import one_line, render, terminal
 from bigwheel.session import Session
 from bigwheel.summary import summarize, write_summary
@@ -28,9 +29,11 @@ from strategies.registry import resolve
 
 SCREEN_S = 0.5
 LINE_S = 5.0
+EVERY_VENUE = "three"
+"""The configuration that trades at all embedded venues."""
 
 
-Mode = Annotated[str, typer.Option("--mode", help="sim: the embedded venue. No other mode runs yet.")]
+Mode = Annotated[str, typer.Option("--mode", help="sim (embedded venues), paper, demo or live.")]
 Symbols = Annotated[str, typer.Option("--symbols", help="Comma-separated, such as bybit:BTCUSDT,bybit:ETHUSDT.")]
 StrategyName = Annotated[str, typer.Option("--strategy", help="trend, reversion, module:Class or file.py:Class.")]
 Replay = Annotated[str, typer.Option("--replay", help="Play recorded trades or bars: a Parquet file or folder.")]
@@ -39,6 +42,16 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the gen
 For = Annotated[str, typer.Option("--for", help="End after this long, such as 60s or 5m.")]
 Address = Annotated[str, typer.Option("--address", help="Join a Ray cluster: auto or HOST:PORT.")]
 Summary = Annotated[Path | None, typer.Option("--summary", help="Write a JSON summary to this file at the end.")]
+Faults = Annotated[
+    str,
+    typer.Option(
+        "--faults",
+        help="Let the embedded venues misbehave: standard, or a YAML file. Without --config and --symbols: all venues.",
+    ),
+]
+LiveAccount = Annotated[
+    list[str] | None, typer.Option("--live-account", help="Mode live: VENUE:ID of the account, typed out by hand.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing while it runs.")]
 
 
@@ -54,49 +67,71 @@ def run(
     store: Store = "",
     address: Address = "",
     summary: Summary = None,
+    faults: Faults = "",
+    live_account: LiveAccount = None,
     quiet: Quiet = False,
 ) -> None:
     """Start the whole system and trade until it is stopped (Ctrl-C); the next start goes on from there."""
     seconds = duration_s(for_) if for_ else None
-    settings = configure(config, mode, symbols, strategy, replay, speed, seed, store, address)
+    if faults and config == "sim" and not symbols and not replay:
+        config = EVERY_VENUE
+    wanted = Wanted(mode, symbols, strategy, replay, speed, seed, address, faults, tuple(live_account or ()))
+    settings = configure(config, store, wanted)
     if summary is not None:
         _check_target(summary.absolute())
     Runner(settings, seconds, quiet=quiet).run(summary)
 
 
-def configure(
-    config: str,
-    mode: str,
-    symbols: str,
-    strategy: str,
-    replay: str,
-    speed: str,
-    seed: int | None,
-    store: str,
-    address: str,
-) -> Settings:
+class Wanted(NamedTuple):
+    """What the command line says over the configuration."""
+
+    mode: str = ""
+    symbols: str = ""
+    strategy: str = ""
+    replay: str = ""
+    speed: str = ""
+    seed: int | None = None
+    address: str = ""
+    faults: str = ""
+    live_accounts: tuple[str, ...] = ()
+
+
+def configure(config: str, store: str, wanted: Wanted) -> Settings:
     """The settings of a run: the configuration with the command line laid over it."""
-    simulator: dict[str, object] = {}
-    traded = [part.strip() for part in symbols.split(",") if part.strip()] if symbols else None
-    overrides: dict[str, object] = {"mode": mode or None, "symbols": traded}
-    if speed:
-        simulator["speed"] = _speed(speed)
-    if seed is not None:
-        simulator["seed"] = seed
-    if replay:
-        path = Path(replay).expanduser().absolute()
-        found = recording(path)
-        simulator["replay"] = str(path)
-        overrides["symbols"] = traded or found.symbols
-        overrides["exchange"] = {"bybit": {"streams": [found.stream], "bar_interval_s": found.interval_s}}
-    if strategy:
-        overrides["strategies"] = [{"name": strategy}]
-    if replay and found.stream == "bar":
-        chosen = {"strategies": [{"name": strategy}]} if strategy else None
-        overrides["strategies"] = _on_bars(load(config, chosen).strategies)
+    simulator: dict[str, object] = {"faults": wanted.faults} if wanted.faults else {}
+    traded = [part.strip() for part in wanted.symbols.split(",") if part.strip()] if wanted.symbols else None
+    overrides: dict[str, object] = {"mode": wanted.mode or None, "symbols": traded}
+    if wanted.speed:
+        simulator["speed"] = _speed(wanted.speed)
+    if wanted.seed is not None:
+        simulator["seed"] = wanted.seed
+    if wanted.strategy:
+        overrides["strategies"] = [{"name": wanted.strategy}]
+    if wanted.replay:
+        overrides.update(_replayed(config, wanted, traded, simulator))
+    if wanted.live_accounts:
+        venues = load(config, {"symbols": traded} if traded else None).venues
+        overrides["exchange"] = live_accounts(wanted.live_accounts, venues)
     overrides["simulator"] = simulator or None
-    overrides["ray"] = {"address": address} if address else None
+    overrides["ray"] = {"address": wanted.address} if wanted.address else None
     return settings_of(config, store, **overrides)
+
+
+def _replayed(config: str, wanted: Wanted, traded: list[str] | None, simulator: dict[str, object]) -> dict[str, object]:
+    """What a recording asks for: its symbols, its kind of data, strategies that look at that."""
+    recordings = recordings_of(wanted.replay)
+    simulator["replay"] = ",".join(f"{venue}={found.path}" for venue, found in recordings.items())
+    overrides: dict[str, object] = {
+        "symbols": traded or [symbol for found in recordings.values() for symbol in found.symbols],
+        "exchange": {
+            venue: {"streams": [found.stream], "bar_interval_s": found.interval_s}
+            for venue, found in recordings.items()
+        },
+    }
+    if any(found.stream == "bar" for found in recordings.values()):
+        chosen = {"strategies": [{"name": wanted.strategy}]} if wanted.strategy else None
+        overrides["strategies"] = _on_bars(load(config, chosen).strategies)
+    return overrides
 
 
 def _on_bars(entries: Iterable[StrategySettings]) -> list[dict[str, object]]:

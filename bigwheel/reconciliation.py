@@ -1,0 +1,110 @@
+"""The embedded venues' own books against our journal: what was lost, what was doubled."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from actors.exchange.outbox import OUR_PREFIX
+from bigwheel.books import Books
+from conf import Settings
+from exchanges.model.order import Fill, Order, OrderStatus
+from exchanges.simulators.store import VenueStore
+
+ACCOUNT = "main"
+_UNSEEN = (OrderStatus.PENDING, OrderStatus.SENT, OrderStatus.UNKNOWN, OrderStatus.REJECTED, OrderStatus.EXPIRED)
+"""What the journal may say of an order that the venue never took."""
+
+Trade = tuple[str, str, str, Decimal, Decimal]
+
+
+class VenueBooks(msgspec.Struct, frozen=True):
+    """One account as the venue itself has it; ``positions`` are signed, by symbol, none of them 0."""
+
+    orders: tuple[Order, ...]
+    fills: tuple[Fill, ...]
+    positions: Mapping[str, Decimal]
+    cash: Decimal
+
+
+class Agreement(msgspec.Struct, frozen=True):
+    """How the venue's books and the journal agree.
+
+    ``lost`` is what the venue has and the journal lacks (orders also the other way round),
+    ``doubled`` what is there more often than it happened. ``reconciled``: nothing of that, equal
+    positions, and no order of ours still working.
+    """
+
+    orders_lost: int
+    orders_doubled: int
+    fills_lost: int
+    fills_doubled: int
+    reconciled: bool
+    differences: tuple[str, ...] = ()
+
+
+def stored_books(settings: Settings, venue: str) -> VenueBooks | None:
+    """The books that the embedded ``venue`` has left in the session's store; ``None`` where there are none."""
+    folder = settings.store / "venues" / venue
+    if not (folder / "venue.lmdb").exists():
+        return None
+    store = VenueStore(folder)
+    try:
+        books = store.load()
+    finally:
+        store.close()
+    account = next((account for account in books.accounts if account.name == ACCOUNT), None)
+    if account is None:
+        return None
+    return VenueBooks(
+        tuple(record.order() for record in books.orders if record.account == ACCOUNT),
+        tuple(done.fill for done in books.executions if done.account == ACCOUNT),
+        {symbol: held.quantity for symbol, held in account.positions.items() if held.quantity},
+        account.wallet,
+    )
+
+
+def compare(journal: Books, venue: str, books: VenueBooks) -> Agreement:
+    """Set the journal's fold against the books of ``venue``."""
+    prefix = f"{venue}:"
+    theirs = {order.client_id: order for order in books.orders if order.client_id.startswith(OUR_PREFIX)}
+    ours = {key: order for key, order in journal.orders.items() if order.symbol.startswith(prefix)}
+    unknown = sorted(set(theirs) - set(ours))
+    missing = sorted(key for key, order in ours.items() if order.status not in _UNSEEN and key not in theirs)
+    legs = Counter(client_id.rpartition("-")[0] for client_id in theirs)
+    doubled = sum(times - 1 for times in legs.values())
+    seen = Counter(trade(fill) for fill in journal.trades if fill.symbol.startswith(prefix))
+    happened = Counter(trade(fill) for fill in books.fills)
+    lost_fills, doubled_fills = happened - seen, seen - happened
+    differences = [
+        *(f"order {key} is unknown to the journal" for key in unknown),
+        *(f"order {key} is unknown to the venue" for key in missing),
+        *(f"fill {key} is not in the journal" for key in lost_fills),
+        *(f"fill {key} did not happen at the venue" for key in doubled_fills),
+        *_positions(journal, prefix, books),
+        *(f"order {order.client_id} is still working" for order in theirs.values() if not order.status.final),
+    ]
+    return Agreement(
+        orders_lost=len(unknown) + len(missing),
+        orders_doubled=doubled,
+        fills_lost=lost_fills.total(),
+        fills_doubled=doubled_fills.total(),
+        reconciled=not differences and not doubled,
+        differences=tuple(differences),
+    )
+
+
+def trade(fill: Fill) -> Trade:
+    """What an execution has in common with the venue's own record of it, whatever it is called there."""
+    return fill.client_id, fill.symbol, fill.side.value, fill.price, fill.quantity
+
+
+def _positions(journal: Books, prefix: str, books: VenueBooks) -> Iterable[str]:
+    held = {s: p.quantity for s, p in journal.positions.items() if s.startswith(prefix) and p.quantity}
+    for symbol in sorted({*held, *books.positions}):
+        ours, theirs = held.get(symbol, Decimal(0)), books.positions.get(symbol, Decimal(0))
+        if ours != theirs:
+            yield f"position in {symbol}: the journal has {ours}, the venue {theirs}"

@@ -1,0 +1,181 @@
+"""One adapter at its simulator, with what came out of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeVar
+
+from exchanges.interface import Exchange
+from exchanges.model.order import Fill, Order, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.venue import (
+    Command,
+    CommandResult,
+    FetchState,
+    FillReport,
+    OrderReport,
+    PlaceOrder,
+    StreamStatus,
+    VenueState,
+)
+from exchanges.simulators.base.simulator import Simulator
+from exchanges.simulators.faults import (
+    ExecutionRule,
+    FaultOrder,
+    RequestFault,
+    RequestRule,
+    StreamFault,
+    StreamRule,
+)
+from runtime import codec
+from runtime.message import Message
+
+DEADLINE_S = 40.0
+"""For what takes a moment: a loaded machine may need ten times as long."""
+
+M = TypeVar("M", bound=Message)
+
+
+class Stand(NamedTuple):
+    """One venue under test. ``low`` is a price far below the market, ``amended`` another one.
+
+    ``simulator`` takes changes of the simulator's settings, ``exchange`` the simulator and changes of
+    the adapter's.
+    """
+
+    venue: str
+    symbol: str
+    quantity: Decimal
+    low: Decimal
+    amended: Decimal
+    odd_quantity: Decimal
+    simulator: Callable[..., Simulator]
+    exchange: Callable[..., Exchange]
+    wrong_key: dict[str, Any]
+
+
+class Desk:
+    """What a case works with."""
+
+    def __init__(self, stand: Stand, simulator: Simulator, exchange: Exchange) -> None:
+        self.stand, self.simulator, self.exchange = stand, simulator, exchange
+        self.got: list[Message] = []
+        self._numbers = 0
+
+    # -- what came -------------------------------------------------------------------------
+
+    def sink(self, message: Message) -> None:
+        """Keep what the adapter reports, as it would look after a journey."""
+        self.got.append(codec.decode(codec.encode(message)))
+
+    def of(self, kind: type[M]) -> list[M]:
+        return [message for message in self.got if isinstance(message, kind)]
+
+    def fills(self, client_id: str) -> list[Fill]:
+        return [report.fill for report in self.of(FillReport) if report.fill.client_id == client_id]
+
+    def statuses(self, client_id: str) -> list[OrderStatus]:
+        return [report.order.status for report in self.of(OrderReport) if report.order.client_id == client_id]
+
+    def streams(self, name: str) -> list[bool]:
+        return [status.up for status in self.of(StreamStatus) if status.stream == name]
+
+    async def until(self, fits: Callable[[], object], what: str, seconds: float = DEADLINE_S) -> None:
+        end = time.monotonic() + seconds
+        while not fits():
+            if time.monotonic() > end:
+                raise AssertionError(f"waited {seconds:g} s for {what}; the last messages were {self.got[-6:]}")
+            await asyncio.sleep(0.01)
+
+    # -- what is done ----------------------------------------------------------------------
+
+    async def up(self, symbols: Sequence[str] = ()) -> None:
+        await self.exchange.connect(list(symbols or (self.stand.symbol,)), self.sink)
+        await self.until(
+            lambda: all(self.streams(name)[-1:] == [True] for name in ("public", "private")), "both streams"
+        )
+
+    async def ask(self, command: Command) -> CommandResult:
+        before = len(self.of(CommandResult))
+        self.exchange.submit(command)
+        await self.until(lambda: len(self.of(CommandResult)) > before, f"the result of {command}")
+        return self.of(CommandResult)[-1]
+
+    async def state(self, since_ns: int = 0) -> VenueState:
+        before = len(self.of(VenueState))
+        self.exchange.submit(FetchState(since_ns))
+        await self.until(lambda: len(self.of(VenueState)) > before, "the venue's state")
+        return self.of(VenueState)[-1]
+
+    def client_id(self) -> str:
+        self._numbers += 1
+        return f"bw-CONFORMANCE{chr(64 + self._numbers)}AAAAAAA-0-0"
+
+    def market(self, side: Side = Side.BUY, quantity: Decimal | None = None, **more: Any) -> PlaceOrder:
+        size = self.stand.quantity if quantity is None else quantity
+        return PlaceOrder(
+            self.client_id(), self.stand.symbol, side, OrderType.MARKET, size, time_in_force=TimeInForce.IOC, **more
+        )
+
+    def resting(self) -> PlaceOrder:
+        stand = self.stand
+        return PlaceOrder(
+            self.client_id(), stand.symbol, Side.BUY, OrderType.LIMIT, stand.quantity, stand.low, TimeInForce.GTC
+        )
+
+    async def bought(self) -> PlaceOrder:
+        """A market order that has been filled and reported as such."""
+        order = self.market()
+        await self.ask(order)
+        await self.until(lambda: self.filled(order.client_id) == order.quantity, "the fills")
+        return order
+
+    def filled(self, client_id: str) -> Decimal:
+        """The quantity of the different executions reported for an order."""
+        known = {fill.execution_id: fill.quantity for fill in self.fills(client_id)}
+        return sum(known.values(), Decimal(0))
+
+    # -- the venue's side ------------------------------------------------------------------
+
+    def fault(self, kind: RequestFault, calls: Sequence[str] = ("place",), **more: Any) -> None:
+        more.setdefault("seconds", 3.0)
+        self.simulator.inject(FaultOrder(requests=[RequestRule("", kind, calls, **more)]))
+
+    def stream_fault(self, stream: str, kind: StreamFault, seconds: float = 5.0) -> None:
+        self.simulator.inject(FaultOrder(streams=[StreamRule(stream, kind, seconds)]))
+
+    def execution_fault(self, **counts: Any) -> None:
+        self.simulator.inject(FaultOrder(executions=ExecutionRule(**counts)))
+
+    def books(self) -> dict[str, Any]:
+        """The venue's own books of our account."""
+        found: dict[str, Any] = self.simulator.control.books("main")
+        return found
+
+    def orders(self, client_id: str) -> list[Order]:
+        """The venue's own records of a client order id."""
+        return [o for o in map(_order, self.books()["orders"]) if o.client_id == client_id]
+
+
+def _order(row: dict[str, Any]) -> Order:
+    import msgspec
+
+    return msgspec.convert(row, Order)
+
+
+@asynccontextmanager
+async def desk(
+    stand: Stand, simulator: dict[str, Any] | None = None, adapter: dict[str, Any] | None = None
+) -> AsyncIterator[Desk]:
+    """A running simulator and an adapter that is not connected yet; both ended at the end."""
+    venue = stand.simulator(**(simulator or {}))
+    await venue.start()
+    exchange = stand.exchange(venue, **(adapter or {}))
+    try:
+        yield Desk(stand, venue, exchange)
+    finally:
+        await exchange.close()
+        await venue.stop()
