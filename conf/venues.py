@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator
@@ -125,10 +126,18 @@ class VenueSettings(Section):
     ring: Count = Field(
         default=4096, description="pieces of market data kept for each symbol, for restarted strategies"
     )
+    record: str = Field(
+        default="", description="folder the market's data and our orders and fills are recorded to; empty: none"
+    )
     streams: Annotated[tuple[StreamName, ...], Field(strict=False, min_length=1)] = Field(
         default=("trade", "quote", "bar"), description="what is subscribed to: trade, quote, bar, book"
     )
     bar_interval_s: Count = Field(default=60, description="the length of a bar; the venue must offer it")
+
+    @field_validator("record")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        return str(Path(value).expanduser().absolute()) if value else ""
 
     @property
     def urls(self) -> dict[str, str]:

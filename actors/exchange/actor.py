@@ -7,6 +7,7 @@ import time
 
 from actors.exchange.brain import ExchangeBrain
 from actors.exchange.connect import make_exchange, simulated_addresses, simulated_keys
+from actors.exchange.recorder import start_recorder
 from actors.exchange.settings import ExchangeSettings
 from actors.host import TradingHost
 from actors.names import LEARNER, RISK
@@ -14,6 +15,7 @@ from actors.venue.note import VenueNote, read_note
 from conf.venues import VenueSettings
 from exchanges.interface import Exchange
 from exchanges.model.venue import VENUE_PORT, Command
+from exchanges.recording import Recorder
 from runtime.behavior import Behavior
 from runtime.errors import BigwheelError
 from runtime.host.engine import Engine
@@ -24,11 +26,16 @@ VENUE_DEADLINE_S = 60.0
 CASH = {"bybit": "USDT", "alpaca": "USD", "kalshi": "USD"}
 """What each venue's account is kept in."""
 
+PUSHES_BALANCES = ("bybit",)
+BALANCE_NS = 2_000_000_000
+"""How long after a fill the others are asked: a burst of fills is one question, well within their limits."""
+
 
 class ExchangeConnection(TradingHost):
     """The only holder of its venue's keys."""
 
     _exchange: Exchange | None = None
+    _recorder: Recorder | None = None
 
     @property
     def venue(self) -> str:
@@ -47,19 +54,25 @@ class ExchangeConnection(TradingHost):
                 cash_currency=CASH[self.venue],
                 ring=told.ring,
                 reconcile_ns=int(told.reconcile_s * 1e9),
+                balance_ns=0 if self.venue in PUSHES_BALANCES else BALANCE_NS,
             )
         )
 
     async def opened(self, engine: Engine) -> None:
         exchange = await self.make_exchange()
         self._exchange = exchange
+        recorder = self._recorder = start_recorder(self._told().record, self.venue, self.assignment.epoch)
 
         def submit(message: Message) -> None:
             if not isinstance(message, Command):
                 raise BigwheelError(f"expected a command for the venue, found {type(message).__name__}")
+            if recorder is not None:
+                recorder.take(message)
             exchange.submit(message)
 
         def sink(message: Message) -> None:
+            if recorder is not None:
+                recorder.take(message)
             engine.deliver(self.name, message, VENUE_PORT)
 
         engine.ports[VENUE_PORT] = submit
@@ -90,6 +103,8 @@ class ExchangeConnection(TradingHost):
     async def closing(self) -> None:
         if self._exchange is not None:
             await self._exchange.close()
+        if self._recorder is not None:
+            await self._recorder.close()
 
     def idle(self) -> bool:
         """Nothing works at the venue any more and nothing is under way."""
@@ -99,7 +114,10 @@ class ExchangeConnection(TradingHost):
         return not said.get("working") and not said.get("outstanding")
 
     def details(self) -> dict[str, object]:
-        return {"adapter": self._exchange.stats()} if self._exchange is not None else {}
+        said: dict[str, object] = {"adapter": self._exchange.stats()} if self._exchange is not None else {}
+        if self._recorder is not None:
+            said["recorder"] = self._recorder.stats()
+        return said
 
     def _told(self) -> VenueSettings:
         told = next((section for name, section in self.settings.exchange.items() if name == self.venue), None)

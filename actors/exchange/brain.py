@@ -222,6 +222,8 @@ class ExchangeBrain:
     def _fill(self, report: FillReport, ctx: Context) -> None:
         if self._hears(ctx):
             self._execution.filled(report.fill, ctx)
+            if self.settings.balance_ns:
+                self._reconciler.fetch_by(ctx.now + self.settings.balance_ns)
 
     def _hears(self, ctx: Context) -> bool:
         """Whether the past is folded in. Until then reports would meet orders not yet known.

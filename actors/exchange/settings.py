@@ -31,6 +31,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     grace_ns: int = 2 * SECOND
     """How far apart two answers must be before 'the venue knows no such order' is believed."""
     reconcile_ns: int = 30 * SECOND
+    balance_ns: int = 0
+    """How long after a fill the venue's state is asked for, where it does not push its balances (0: it does)."""
     refetch_ns: int = SECOND
     """The wait after an incomplete answer, and before the second look at a difference."""
     overlap_ns: int = 60 * SECOND

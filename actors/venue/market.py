@@ -8,6 +8,7 @@ from pathlib import Path
 
 from conf import Settings
 from conf.venues import VENUES
+from exchanges.recording.reader import venues
 from exchanges.simulators.base.simulator import Simulator
 from exchanges.simulators.errors import FeedError
 from exchanges.simulators.feeds.replay import Replay
@@ -38,7 +39,10 @@ def recordings(text: str) -> dict[str, Path]:
     if not text:
         return {}
     found: dict[str, Path] = {}
-    for part in text.split(",") if "=" in text else [f"bybit={text}"]:
+    named = text.partition("=")[0].strip() in VENUES  # a recording's own folders have a "=" in their names
+    if not named and (folders := venues(Path(text).expanduser())):
+        return folders
+    for part in text.split(",") if named else [f"bybit={text}"]:
         venue, _, path = part.partition("=")
         if venue.strip() not in VENUES or not path:
             raise SetupError(

@@ -127,6 +127,10 @@ class AlpacaExchange:
         """See ``exchanges.interface`` and ``History.trades``."""
         return await self._history.trades(symbol, limit)
 
+    async def trades_between(self, symbol: str, start_ns: int, end_ns: int) -> list[Trade]:
+        """All trades in ``[start_ns, end_ns)``, oldest first."""
+        return await self._history.trades_between(symbol, start_ns, end_ns)
+
     # -- parts -----------------------------------------------------------------------------
 
     def _private_sink(self, message: Message) -> None:

@@ -78,6 +78,32 @@ class History:
                 break
         return found[:limit][::-1]
 
+    async def trades_between(self, symbol: str, start_ns: int, end_ns: int) -> list[Trade]:
+        """All public trades in ``[start_ns, end_ns)``, oldest first.
+
+        Raises:
+            VenueError: a page can't be had.
+        """
+        name, now_ns = native(symbol), time.time_ns()
+        params: dict[str, str | int] = {
+            "symbols": name,
+            "start": rfc3339(start_ns),
+            "end": rfc3339(end_ns),
+            "limit": _PAGE,
+            "sort": "asc",
+        }
+        if not is_crypto(name):
+            params["feed"] = self._settings.feed
+        found: list[Trade] = []
+        token = ""
+        for _ in range(_PAGES):
+            rows, token = await self._page(TRADES, name, "trades", params, token)
+            made = (frames.trade(name, fields_of(row, "a trade"), now_ns) for row in rows)
+            found += [trade for trade in made if start_ns <= trade.ts_ns < end_ns]
+            if not token:
+                return sorted(found, key=lambda trade: trade.ts_ns)
+        raise WireError(f"expected the trades to end within {_PAGES} pages, found more; ask for a shorter range")
+
     async def _page(
         self, endpoint: Endpoint, name: str, what: str, params: dict[str, str | int], token: str
     ) -> tuple[list[Any], str]:

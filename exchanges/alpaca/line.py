@@ -109,10 +109,11 @@ class Line:
                 told = socket.exception() or message.extra or ""
                 return f"closed by the venue: code {socket.close_code} {told}".rstrip()
             self.bytes += len(message.data)
-            self._take(message.data, time.time_ns())
-            number += 1
-            if number % _BURST == 0:
-                await asyncio.sleep(0)
+            recv_ns = time.time_ns()
             if not self._flow.is_set():
                 await self._flow.wait()
                 self._heard_s = time.monotonic()
+            self._take(message.data, recv_ns)
+            number += 1
+            if number % _BURST == 0:
+                await asyncio.sleep(0)

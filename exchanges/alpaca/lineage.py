@@ -92,7 +92,7 @@ class Lineage:
             self._make_room()
             node = self._nodes[order.id] = Node(order)
             node.told = _ZERO if fresh else order.filled
-        elif order.updated_ns >= node.order.updated_ns or (order.final and not node.order.final):
+        elif _progress(order) >= _progress(node.order) or (order.final and not node.order.final):
             node.order = order
         if node.root is None:
             self._place(node)
@@ -184,6 +184,12 @@ class Lineage:
                     self._nodes.pop(node.order.id, None)
             if len(self._nodes) <= self._capacity * 3 // 4:
                 return
+
+
+def _progress(order: VenueOrder) -> tuple[int, Decimal, int]:
+    """How far a view of an order is: several may bear the same time."""
+    ended = order.final or order.status == _REPLACED
+    return order.updated_ns, order.filled, 2 if ended else int(order.status not in _NOT_THERE_YET)
 
 
 def _standing(chain: list[Node]) -> list[Node]:

@@ -84,7 +84,7 @@ class Market:
         """Follow the market's hours until cancelled."""
         while True:
             await asyncio.sleep(self._wait_s())
-            if self._hours is None or not self._equities:
+            if not self._reported or not self._equities:
                 continue
             session = self.session()
             try:

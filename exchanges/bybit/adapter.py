@@ -11,6 +11,7 @@ from typing import Any
 from exchanges.bybit.account import Account
 from exchanges.bybit.catalogue import Catalogue
 from exchanges.bybit.commands import Commands
+from exchanges.bybit.funding import funding
 from exchanges.bybit.history import History
 from exchanges.bybit.rest import Rest
 from exchanges.bybit.settings import BybitSettings
@@ -153,6 +154,10 @@ class BybitExchange:
     async def trades(self, symbol: str, limit: int) -> list[Trade]:
         """The most recent public trades (1000 at most), oldest first."""
         return await self._history.trades(symbol, limit)
+
+    async def funding(self, symbol: str, start_ns: int, end_ns: int) -> list[tuple[int, float]]:
+        """Time and rate of each funding settlement in ``[start_ns, end_ns)``, oldest first."""
+        return await funding(self._rest, symbol, start_ns, end_ns)
 
     async def instruments(self, symbols: Sequence[str]) -> dict[str, Instrument]:
         """The rules of those of ``symbols`` that the venue lists, some minutes old at most."""

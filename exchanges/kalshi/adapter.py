@@ -183,6 +183,14 @@ class KalshiExchange:
         answer = await self._client().get(rest.TRADES, "/markets/trades", ticker=ticker, limit=min(limit, _TRADES))
         return self._rows_of_trades(amounts.rows(answer, "trades"))
 
+    async def trades_between(self, symbol: str, start_ns: int, end_ns: int) -> list[Trade]:
+        """All public trades in ``[start_ns, end_ns)``, oldest first."""
+        seconds = {"min_ts": start_ns // SECOND, "max_ts": -(-end_ns // SECOND)}
+        found = await self._client().pages(
+            rest.TRADES, "/markets/trades", "trades", ticker=market.native(symbol), limit=_TRADES, **seconds
+        )
+        return [trade for trade in self._rows_of_trades(found) if start_ns <= trade.ts_ns < end_ns]
+
     async def _missed(self, ticker: str, since_ns: int) -> list[Trade]:
         """The public trades since ``since_ns``, and some before."""
         since = max(0, since_ns - _GAP_OVERLAP_NS) // SECOND

@@ -136,6 +136,18 @@ def test_trades_of_stocks_have_no_side_and_those_of_pairs_do() -> None:
     play(scenario)
 
 
+def test_more_symbols_than_one_request_takes_are_all_subscribed_to() -> None:
+    symbols = tuple(f"alpaca:S{number}" for number in range(205))
+
+    async def scenario(d: Desk) -> None:
+        assert [i.symbol for i in d.of(InstrumentsReport)[0].instruments] == list(symbols)
+        assert d.streams("public")[-1]
+        await d.until(lambda: "alpaca:S204" in {trade.symbol for trade in d.of(Trade)}, "a trade of the last one")
+
+    names = tuple(symbol.partition(":")[2] for symbol in symbols)
+    play(scenario, {"symbols": names, "rate": 1.0}, symbols=symbols, prices=False)
+
+
 def test_a_key_that_is_revoked_ends_the_stream_with_the_reason_and_none_comes_up() -> None:
     async def scenario(d: Desk) -> None:
         d.simulator.inject(FaultOrder(keys={"simulator-key": KeyState.REVOKED}))
@@ -470,6 +482,18 @@ def test_extended_hours_take_plain_limit_orders_and_nothing_else() -> None:
         assert [(row["extended_hours"], row["time_in_force"]) for row in rows] == [(True, "day")]
 
     play(scenario, {"hours": "nyse"}, {"extended_hours": True}, prices=False)
+
+
+def test_the_last_word_on_the_hours_counts_while_the_clock_cannot_be_had() -> None:
+    async def scenario(d: Desk) -> None:
+        at(d.simulator, MONDAY)
+        await d.until(lambda: _stock(d).trading, "the open market")
+        d.fault(RequestFault.HTTP_STATUS, ("market",), count=100_000)
+        await d.until(lambda: d.exchange.stats().get("hours_failures", 0) > 0, "a clock that fails")
+        assert _stock(d).trading
+        await taken(d, limit("bw-a-0-0", "1", "100"))
+
+    play(scenario, {"hours": "nyse"}, prices=False)
 
 
 # -- history -----------------------------------------------------------------------------------

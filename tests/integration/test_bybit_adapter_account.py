@@ -178,7 +178,9 @@ def test_perpetual_and_spot_of_one_name_are_two_instruments_with_their_own_data(
 
 def test_a_holding_is_bought_sold_and_seen_in_the_state_beside_the_perpetual() -> None:
     async def scenario(d: Desk) -> None:
+        await d.until(lambda: {q.symbol for q in d.of(Quote)} == {BTC, SPOT}, "prices of both")
         assert (await d.ask(pair("bw-a-0-0"))).outcome is Outcome.ACCEPTED
+        await d.until(lambda: sum(r.fill.quantity for r in d.of(FillReport)) == D("0.01"), "the purchase")
         assert (await d.ask(market("bw-b-0-0", Side.SELL, "0.02"))).outcome is Outcome.ACCEPTED
         assert (await d.ask(pair("bw-c-0-0", Side.SELL, "0.004"))).outcome is Outcome.ACCEPTED
         await d.until(lambda: len({r.order.client_id for r in d.of(OrderReport) if r.order.status.final}) == 3, "ends")

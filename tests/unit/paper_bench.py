@@ -5,26 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal as D
-from typing import Any, TypeVar
+from typing import Any
 
 from exchanges.interface import Capabilities, Sink
 from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.market import Bar, Book, Quote, Trade
 from exchanges.model.order import OrderType, Side, TimeInForce
-from exchanges.model.venue import (
-    Command,
-    CommandResult,
-    FetchState,
-    InstrumentsReport,
-    PlaceOrder,
-    StreamStatus,
-    VenueState,
-)
+from exchanges.model.venue import Command, InstrumentsReport, PlaceOrder, StreamStatus
 from exchanges.paper import PaperExchange, PaperSettings
-from runtime.message import Message
+from tests.trading_desk import TradingDesk
 
 BTC = "bybit:BTCUSDT"
-M = TypeVar("M", bound=Message)
 
 
 def perpetual(symbol: str = BTC, **changes: Any) -> Instrument:
@@ -120,36 +111,15 @@ class Source:
         return {"messages_public": 3.0}
 
 
-class Paper:
+class Paper(TradingDesk):
     """Trading on paper around a source, and what came out of it."""
+
+    exchange: PaperExchange
 
     def __init__(self, source: Any, **changes: Any) -> None:
         values: dict[str, Any] = {"balance": D(100_000), "latency_s": 0.0, "poll_s": 0.01}
         self.source = source
-        self.exchange = PaperExchange(source, PaperSettings(**(values | changes)))
-        self.got: list[Message] = []
-
-    def of(self, kind: type[M]) -> list[M]:
-        return [message for message in self.got if isinstance(message, kind)]
-
-    async def until(self, fits: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-        for _ in range(int(seconds / 0.005)):
-            if fits():
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError(f"waited {seconds} s for {what}; the last messages were {self.got[-5:]}")
-
-    async def ask(self, command: Command) -> CommandResult:
-        before = len(self.of(CommandResult))
-        self.exchange.submit(command)
-        await self.until(lambda: len(self.of(CommandResult)) > before, f"the result of {command}")
-        return self.of(CommandResult)[-1]
-
-    async def state(self, since_ns: int = 0) -> VenueState:
-        before = len(self.of(VenueState))
-        self.exchange.submit(FetchState(since_ns))
-        await self.until(lambda: len(self.of(VenueState)) > before, "the state")
-        return self.of(VenueState)[-1]
+        super().__init__(PaperExchange(source, PaperSettings(**(values | changes))))
 
 
 def play(scenario: Callable[[Paper], Awaitable[None]], source: Any = None, **changes: Any) -> Paper:

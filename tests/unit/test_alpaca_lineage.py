@@ -166,6 +166,15 @@ def test_an_older_view_does_not_undo_a_newer_one() -> None:
     assert view is not None and view.status is OrderStatus.CANCELLED
 
 
+@pytest.mark.parametrize("later", [row("o0", "filled", "10"), row("o0", "replaced"), row("o0", "new")])
+def test_of_two_views_with_the_same_time_the_one_that_is_further_counts(later: dict[str, Any]) -> None:
+    bench = Bench()
+    for rows in ((row("o0", "pending_new"), later), (later, row("o0", "pending_new"))):
+        bench.add(*rows)
+        node = bench.lineage.get("o0")
+        assert node is not None and node.order.status == later["status"]
+
+
 def test_the_oldest_ended_orders_are_forgotten_and_no_working_one() -> None:
     lineage = Lineage(Counter(), capacity=40)
     for number in range(100):

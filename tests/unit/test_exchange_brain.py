@@ -407,6 +407,16 @@ def test_equity_counts_open_positions_at_the_last_price() -> None:
     assert ctx.sent(ExchangeState, "risk")[-1].equity == 1010
 
 
+def test_a_venue_that_does_not_push_its_balances_is_asked_for_them_after_a_burst_of_fills_once() -> None:
+    brain, ctx = live(balance_ns=2 * SECOND)
+    order = approve(brain, ctx, approved())
+    tell(brain, ctx, *(FillReport(venue_fill(order, f"e{number}", "0.2")) for number in range(5)))
+    ctx.advance(brain, SECOND)
+    assert not ctx.sent(FetchState)
+    ctx.advance(brain, 2 * SECOND)
+    assert len(ctx.sent(FetchState)) == 1
+
+
 def test_reports_a_crashed_bus_lost_are_sent_again_and_confirmed_ones_are_not() -> None:
     brain, ctx = live()
     ctx.deliver(brain, PeerUp("bus", 1))

@@ -186,6 +186,7 @@ class Listings:
         return DEFAULT_SYMBOLS
 
     def listed(self, key: str) -> Instrument:
+        ensure_listed((key,))
         return self._funded(listed(key, *self._fees(key)))
 
     def observed(self, key: str, prices: Sequence[float], sizes: Sequence[float]) -> Instrument:
