@@ -119,7 +119,9 @@ class Planner:
         ]
 
     def embedded(self) -> list[ChildSpec]:
-        """The venues' simulators."""
+        """The venues' simulators; there are none outside of ``sim``."""
+        if self.settings.mode != "sim":
+            return []
         return [
             self.child(names.venue(venue), "venue", "actors.venue.actor:VenueSimulator")
             for venue in self.settings.venues

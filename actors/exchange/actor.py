@@ -13,8 +13,10 @@ from actors.host import TradingHost
 from actors.names import LEARNER, RISK
 from actors.venue.note import VenueNote, read_note
 from conf.venues import VenueSettings
+from exchanges.credentials import resolve
 from exchanges.interface import Exchange
 from exchanges.model.venue import VENUE_PORT, Command
+from exchanges.modes import Mode
 from exchanges.recording import Recorder
 from runtime.behavior import Behavior
 from runtime.errors import BigwheelError
@@ -84,8 +86,12 @@ class ExchangeConnection(TradingHost):
 
     async def make_exchange(self) -> Exchange:
         """The adapter of this connection's venue."""
-        told, folder = self._told(), self.settings.store / "venues" / self.venue
+        told, mode = self._told(), Mode(self.settings.mode)
+        if mode is not Mode.SIM:
+            keys = await asyncio.to_thread(resolve, self.venue, mode, told.credentials)
+            return make_exchange(self.settings, self.venue, {}, keys)
         addresses = {} if told.rest_url else simulated_addresses(told, await self._await_venue())
+        folder = self.settings.store / "venues" / self.venue
         return make_exchange(self.settings, self.venue, addresses, simulated_keys(self.venue, folder))
 
     async def _await_listeners(self, engine: Engine, exchange: Exchange) -> None:

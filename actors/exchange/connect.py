@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from actors.venue.note import VenueNote
 from conf import Settings
 from conf.venues import VenueSettings
+from exchanges.credentials import Credentials, Secret
 from exchanges.interface import Exchange
 from exchanges.modes import Mode
+from exchanges.paper import PaperExchange, PaperSettings
 
 SIMULATOR_KEY = "simulator-key"
 SIMULATOR_SECRET = "simulator-secret"  # of the embedded venues, which guard nothing
-
-
-class Keys(NamedTuple):
-    """An API key: its id and its secret (a PEM at Kalshi)."""
-
-    key: str
-    secret: str
-
-    def __repr__(self) -> str:
-        return "Keys(...)"
 
 
 def simulated_addresses(section: VenueSettings, note: VenueNote) -> dict[str, str]:
@@ -32,19 +24,34 @@ def simulated_addresses(section: VenueSettings, note: VenueNote) -> dict[str, st
     return {name: note.http if name in plain else note.socket for name in section.addresses}
 
 
-def simulated_keys(venue: str, folder: Path) -> Keys:
+def simulated_keys(venue: str, folder: Path) -> Credentials:
     """The credentials the embedded venue accepts; Kalshi's has left its key in ``folder``."""
+    secret = SIMULATOR_SECRET
     if venue == "kalshi":
         from exchanges.simulators.kalshi.keypair import private_pem
 
-        return Keys(SIMULATOR_KEY, private_pem(folder))
-    return Keys(SIMULATOR_KEY, SIMULATOR_SECRET)
+        secret = private_pem(folder)
+    return Credentials(Secret(SIMULATOR_KEY), Secret(secret), "the embedded venue")
 
 
-def make_exchange(settings: Settings, venue: str, addresses: Mapping[str, str], keys: Keys) -> Exchange:
+def make_adapter(settings: Settings, venue: str, addresses: Mapping[str, str], keys: Credentials | None) -> Exchange:
     """An adapter that is not connected yet. ``addresses`` replace the configured ones."""
-    section = settings.exchange[venue]
-    return _MAKERS[venue](Mode(settings.mode), section, addresses, keys)
+    key, secret = (keys.key.reveal(), keys.secret.reveal()) if keys is not None else ("", "")
+    return _MAKERS[venue](Mode(settings.mode), settings.exchange[venue], addresses, key, secret)
+
+
+def make_exchange(settings: Settings, venue: str, addresses: Mapping[str, str], keys: Credentials | None) -> Exchange:
+    """What a session trades with: the adapter, in mode paper behind our own matching engine."""
+    exchange = make_adapter(settings, venue, addresses, keys)
+    if Mode(settings.mode) is not Mode.PAPER:
+        return exchange
+    told = settings.paper
+    paper = PaperSettings(
+        balance=told.starting_balance,
+        folder=settings.store / "paper" / venue,
+        latency_s=told.latency_ms / 1_000,
+    )
+    return PaperExchange(exchange, paper)
 
 
 def _told(kind: type[Any], section: VenueSettings, addresses: Mapping[str, str], **more: Any) -> dict[str, Any]:
@@ -53,28 +60,28 @@ def _told(kind: type[Any], section: VenueSettings, addresses: Mapping[str, str],
     return {**shared, **addresses, **more}
 
 
-def _bybit(mode: Mode, section: VenueSettings, addresses: Mapping[str, str], keys: Keys) -> Exchange:
+def _bybit(mode: Mode, section: VenueSettings, addresses: Mapping[str, str], key: str, secret: str) -> Exchange:
     from exchanges.bybit import BybitExchange, BybitSettings
 
-    told = _told(BybitSettings, section, addresses, mode=mode, key=keys.key, secret=keys.secret)
+    told = _told(BybitSettings, section, addresses, mode=mode, key=key, secret=secret)
     return BybitExchange(BybitSettings(**told))
 
 
-def _alpaca(mode: Mode, section: VenueSettings, addresses: Mapping[str, str], keys: Keys) -> Exchange:
+def _alpaca(mode: Mode, section: VenueSettings, addresses: Mapping[str, str], key: str, secret: str) -> Exchange:
     from exchanges.alpaca import AlpacaExchange, AlpacaSettings
 
-    told = _told(AlpacaSettings, section, addresses, mode=mode, key=keys.key, secret=keys.secret)
+    told = _told(AlpacaSettings, section, addresses, mode=mode, key=key, secret=secret)
     return AlpacaExchange(AlpacaSettings(**told))
 
 
-def _kalshi(mode: Mode, section: VenueSettings, addresses: Mapping[str, str], keys: Keys) -> Exchange:
+def _kalshi(mode: Mode, section: VenueSettings, addresses: Mapping[str, str], key: str, secret: str) -> Exchange:
     from exchanges.kalshi import KalshiExchange, KalshiSettings
 
-    told = _told(KalshiSettings, section, addresses, mode=mode, key_id=keys.key, private_key=keys.secret)
+    told = _told(KalshiSettings, section, addresses, mode=mode, key_id=key, private_key=secret)
     return KalshiExchange(KalshiSettings(**told))
 
 
-_MAKERS: dict[str, Callable[[Mode, VenueSettings, Mapping[str, str], Keys], Exchange]] = {
+_MAKERS: dict[str, Callable[[Mode, VenueSettings, Mapping[str, str], str, str], Exchange]] = {
     "bybit": _bybit,
     "alpaca": _alpaca,
     "kalshi": _kalshi,

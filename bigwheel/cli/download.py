@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from actors.exchange.connect import Keys, make_exchange, simulated_keys
+from actors.exchange.connect import make_adapter, simulated_keys
 from bigwheel.errors import UsageError
 from bigwheel.screen import terminal
 from bigwheel.times import moment_ns, stamp
@@ -211,11 +211,10 @@ def _adapter(venue: str, rest_url: str, config: str) -> Exchange:
     settings = load(config or mode.value, {"mode": mode.value})
     names = access(venue, mode).hosts
     if not embedded:
-        found = resolve(venue, mode, settings.exchange[venue].credentials)
-        keys = Keys(found.key.reveal(), found.secret.reveal()) if found else Keys("", "")
-        return make_exchange(settings, venue, {"rest_url": rest_url} if rest_url else {}, keys)
+        keys = resolve(venue, mode, settings.exchange[venue].credentials)
+        return make_adapter(settings, venue, {"rest_url": rest_url} if rest_url else {}, keys)
     streams = f"ws://{parts.netloc}"
     addresses = {name: rest_url.rstrip("/") if name in REST else streams for name in names}
     with tempfile.TemporaryDirectory(prefix="bigwheel-") as folder:
         # A simulator's market data asks for no key, but some adapter asks for one.
-        return make_exchange(settings, venue, addresses, simulated_keys(venue, Path(folder)))
+        return make_adapter(settings, venue, addresses, simulated_keys(venue, Path(folder)))

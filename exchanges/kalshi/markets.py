@@ -140,7 +140,8 @@ class Markets:
             some = tickers[start : start + _A_CALL]
             told = await self._rest.pages(rest.MARKETS, "/markets", "markets", tickers=",".join(some), limit=1000)
             wanted = set(some)
-            found.update((row["ticker"], market.market(row)) for row in told if row.get("ticker") in wanted)
+            rows = [row for row in told if isinstance(row.get("ticker"), str) and row["ticker"] in wanted]
+            found.update((row["ticker"], market.market(row)) for row in rows)
         for ticker in tickers:
             if ticker not in found:
                 row = await self._single(ticker)

@@ -76,6 +76,7 @@ class RestClient:
         self._address = settings.endpoints.rest
         self.gate = OrderGate(VENUE, settings.mode, settings.live_account)
         self._local = threading.local()
+        self._clients: list[Any] = []
         buckets = (
             Bucket(READ, settings.read_tokens_s, settings.read_tokens_s, 10.0),
             Bucket(WRITE, settings.write_tokens_s, settings.write_tokens_s, 1.0),
@@ -137,8 +138,10 @@ class RestClient:
         raise WireError(f"expected {name} to end within {_PAGES} pages, found more")
 
     async def close(self) -> None:
-        """Take no further call, and wait for those under way."""
+        """Take no further call, wait for those under way, and close the connections."""
         await self.stack.close()
+        for client in self._clients:
+            client.rest_client.pool_manager.clear()
 
     # -- on a thread -----------------------------------------------------------------------
 
@@ -166,6 +169,7 @@ class RestClient:
             client = KalshiClient(Configuration(host=host, retries=False))  # type: ignore[no-untyped-call]
             client.kalshi_auth = self._signer
             self._local.client = client
+            self._clients.append(client)
         return client
 
 

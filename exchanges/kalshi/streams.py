@@ -71,6 +71,8 @@ class SocketStream(StreamKeeper):
         self._going = asyncio.Event()
         self._going.set()
         self._answers: asyncio.Queue[Frame] = asyncio.Queue()
+        self._asking = False
+        """Whether somebody waits for answers to commands."""
         self._commands = 0
         self._heard_s = self._probed_s = time.monotonic()
 
@@ -128,8 +130,12 @@ class SocketStream(StreamKeeper):
         self._reader = asyncio.get_running_loop().create_task(
             self._read(self._socket), name=f"kalshi {self.name} reader"
         )
-        for wish in self.wishes():
-            await self._subscribe(wish)
+        self._asking = True
+        try:
+            for wish in self.wishes():
+                await self._subscribe(wish)
+        finally:
+            self._asking = False
         await self.caught_up()
 
     async def close(self) -> None:
@@ -172,8 +178,6 @@ class SocketStream(StreamKeeper):
     # -- subscriptions ---------------------------------------------------------------------
 
     async def _subscribe(self, wish: Wish) -> None:
-        while not self._answers.empty():
-            self._answers.get_nowait()
         number = await self.command("subscribe", {"channels": list(wish.channels), **wish.params})
         waiting = set(wish.channels)
         while waiting:
@@ -236,7 +240,7 @@ class SocketStream(StreamKeeper):
                 self._trouble(frame)
             elif frame.type in ANSWERS:
                 self.answered(frame)
-                self._answers.put_nowait(frame)
+                self._answer_came(frame)
             else:
                 self.handle(frame, recv_ns)
         except WireError as error:
@@ -248,7 +252,11 @@ class SocketStream(StreamKeeper):
         self.counters["errors_told"] += 1
         if told.get("code") in _ENDED:
             self.end(f"a subscription was ended by the venue: {told.get('code')} {str(told.get('msg'))[:200]}")
-        self._answers.put_nowait(frame)
+        self._answer_came(frame)
+
+    def _answer_came(self, frame: Frame) -> None:
+        if self._asking:
+            self._answers.put_nowait(frame)
 
 
 class PublicStream(SocketStream):

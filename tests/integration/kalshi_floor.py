@@ -36,8 +36,8 @@ def exchange(simulator: Any, **changes: Any) -> KalshiExchange:
         "socket_url": simulator.ws_url,
         "streams": ("trade", "quote", "bar", "book", "ticker"),
         "market_poll_s": 0.2,
-        "request_timeout_s": 1.0,
-        "stale_after_s": 6.0,
+        "request_timeout_s": 5.0,
+        "stale_after_s": 15.0,
         "backoff_base_s": 0.05,
         "backoff_cap_s": 0.2,
     }

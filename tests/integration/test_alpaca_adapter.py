@@ -3,112 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-import time
-from collections.abc import Awaitable, Callable
-from decimal import Decimal
-from typing import Any, Literal
-from zoneinfo import ZoneInfo
+from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
 
-from exchanges.alpaca import AlpacaExchange, lookup
-from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.alpaca import lookup
+from exchanges.model.instrument import ContractKind
 from exchanges.model.market import Quote, Trade
-from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.order import OrderStatus, Side, TimeInForce
 from exchanges.model.venue import (
     AmendOrder,
     CancelAll,
     CancelOrder,
     FillReport,
     InstrumentsReport,
-    OrderReport,
     Outcome,
     PlaceOrder,
     QueryOrder,
     StreamStatus,
 )
 from exchanges.modes import Mode
-from exchanges.simulators.alpaca import AlpacaSimulator
-from exchanges.simulators.base.simulator import Simulator
 from exchanges.simulators.faults import FaultOrder, KeyState, RequestFault, StreamFault
-from exchanges.simulators.settings import SimulatorSettings
 from runtime.lifecycle import DeadLetter
-from tests.conformance.desk import Desk, Stand, desk
-from tests.conformance.stands import alpaca_exchange
-
-AAPL, BTC = "alpaca:AAPL", "alpaca:BTC/USD"
-D = Decimal
-NEW_YORK = ZoneInfo("America/New_York")
-SECOND = 1_000_000_000
-Scenario = Callable[[Desk], Awaitable[None]]
-
-
-def simulator(hours: Literal["always", "nyse"] = "always", **changes: Any) -> Simulator:
-    told: dict[str, Any] = {"symbols": ("AAPL", "BTC/USD"), "rate": 30.0, "order_limit": 0, "query_limit": 0}
-    return AlpacaSimulator(SimulatorSettings(**{**told, **changes}), hours=hours)
-
-
-def exchange(venue: Simulator, **changes: Any) -> AlpacaExchange:
-    return alpaca_exchange(venue, **{"hours_refresh_s": 0.2, **changes})
-
-
-STAND = Stand(
-    "alpaca", AAPL, D("1.5"), D("100"), D("101"), D("0.0000000001"), simulator, exchange, {"secret": "another"}
+from tests.conformance.desk import Desk, desk
+from tests.integration.alpaca_bench import (
+    AAPL,
+    BTC,
+    SECOND,
+    STAND,
+    D,
+    exchange,
+    held,
+    last,
+    limit,
+    market,
+    play,
+    taken,
 )
-
-
-def play(
-    scenario: Scenario,
-    venue: dict[str, Any] | None = None,
-    adapter: dict[str, Any] | None = None,
-    symbols: tuple[str, ...] = (AAPL, BTC),
-    prices: bool = True,
-) -> None:
-    """Run a scenario on a connected desk; with ``prices`` only after every symbol has been quoted."""
-
-    async def run() -> None:
-        async with desk(STAND, venue, adapter) as made:
-            await made.up(symbols)
-            if prices:
-                await made.until(lambda: {quote.symbol for quote in made.of(Quote)} >= set(symbols), "quotes")
-            await scenario(made)
-
-    asyncio.run(run())
-
-
-def limit(client_id: str, quantity: str, price: str, side: Side = Side.BUY, symbol: str = AAPL) -> PlaceOrder:
-    return PlaceOrder(client_id, symbol, side, OrderType.LIMIT, D(quantity), D(price))
-
-
-def market(client_id: str, quantity: str, side: Side = Side.BUY, symbol: str = AAPL, **more: Any) -> PlaceOrder:
-    return PlaceOrder(client_id, symbol, side, OrderType.MARKET, D(quantity), **more)
-
-
-async def taken(d: Desk, order: PlaceOrder) -> None:
-    """Place an order, and see it taken."""
-    answer = await d.ask(order)
-    assert (answer.outcome, bool(answer.venue_id)) == (Outcome.ACCEPTED, True), answer
-
-
-async def held(d: Desk, quantity: str, symbol: str = AAPL) -> None:
-    """Buy, and wait for the executions."""
-    order = market(f"bw-held{quantity.replace('.', '_')}-0-0", quantity, symbol=symbol)
-    await taken(d, order)
-    await d.until(lambda: d.filled(order.client_id) == order.quantity, "the executions")
-
-
-def last(d: Desk, client_id: str) -> Any:
-    """The last view of an order that was reported."""
-    return next((r.order for r in reversed(d.of(OrderReport)) if r.order.client_id == client_id), None)
-
-
-def at(venue: Simulator, day: dt.datetime) -> None:
-    """Set the venue's clock to a time in New York."""
-    skew = day.replace(tzinfo=NEW_YORK).timestamp() - time.time()
-    venue.inject(FaultOrder(clock_skew_ms=int(skew * 1000)))
-
 
 # -- connecting --------------------------------------------------------------------------------
 
@@ -437,79 +370,6 @@ def test_a_status_nobody_knows_is_reported_counted_and_ends_nothing() -> None:
         assert d.exchange.stats()["unknown_statuses"] == 1
         assert not any(status.final for status in d.statuses("bw-a-0-0"))
         assert d.streams("private")[-1]
-
-    play(scenario)
-
-
-# -- hours -------------------------------------------------------------------------------------
-
-SUNDAY = dt.datetime(2026, 7, 5, 12, 0)
-MONDAY = dt.datetime(2026, 7, 6, 11, 0)
-EVENING = dt.datetime(2026, 7, 6, 17, 0)
-
-
-def _stock(d: Desk) -> Instrument:
-    return d.of(InstrumentsReport)[-1].instruments[0]
-
-
-def test_a_closed_market_is_known_refused_and_reported_again_when_it_opens() -> None:
-    async def scenario(d: Desk) -> None:
-        at(d.simulator, SUNDAY)
-        opening = MONDAY.replace(hour=9, minute=30, tzinfo=NEW_YORK)
-        await d.until(lambda: _stock(d).opens_ns == int(opening.timestamp()) * SECOND, "Monday's opening")
-        assert not _stock(d).trading
-        for order in (market("bw-a-0-0", "1"), limit("bw-b-0-0", "1", "100")):
-            answer = await d.ask(order)
-            assert (answer.outcome, answer.code) == (Outcome.REJECTED, "MARKET_CLOSED")
-        await taken(d, limit("bw-c-0-0", "0.01", "30000", symbol=BTC))
-        at(d.simulator, MONDAY)
-        await d.until(lambda: _stock(d).trading, "the open market")
-        await taken(d, limit("bw-d-0-0", "1", "100"))
-
-    play(scenario, {"hours": "nyse"}, prices=False)
-
-
-def test_extended_hours_take_plain_limit_orders_and_nothing_else() -> None:
-    async def scenario(d: Desk) -> None:
-        at(d.simulator, EVENING)
-        closing = EVENING.replace(hour=20, tzinfo=NEW_YORK)
-        await d.until(lambda: _stock(d).closes_ns == int(closing.timestamp()) * SECOND, "the extended session")
-        assert _stock(d).trading
-        answer = await d.ask(market("bw-a-0-0", "1"))
-        assert (answer.outcome, answer.code) == (Outcome.REJECTED, "MARKET_CLOSED")
-        await taken(d, limit("bw-b-0-0", "1.5", "100"))
-        rows = d.simulator.control.state()["accounts"]["main"]["orders"]
-        assert [(row["extended_hours"], row["time_in_force"]) for row in rows] == [(True, "day")]
-
-    play(scenario, {"hours": "nyse"}, {"extended_hours": True}, prices=False)
-
-
-def test_the_last_word_on_the_hours_counts_while_the_clock_cannot_be_had() -> None:
-    async def scenario(d: Desk) -> None:
-        at(d.simulator, MONDAY)
-        await d.until(lambda: _stock(d).trading, "the open market")
-        d.fault(RequestFault.HTTP_STATUS, ("market",), count=100_000)
-        await d.until(lambda: d.exchange.stats().get("hours_failures", 0) > 0, "a clock that fails")
-        assert _stock(d).trading
-        await taken(d, limit("bw-a-0-0", "1", "100"))
-
-    play(scenario, {"hours": "nyse"}, prices=False)
-
-
-# -- history -----------------------------------------------------------------------------------
-
-
-def test_history_comes_page_by_page_oldest_first() -> None:
-    async def scenario(d: Desk) -> None:
-        await d.until(lambda: len([t for t in d.of(Trade) if t.symbol == BTC]) > 20, "trades")
-        trades = await d.exchange.trades(BTC, 10)
-        assert len(trades) == 10
-        assert [trade.ts_ns for trade in trades] == sorted(trade.ts_ns for trade in trades)
-        now = time.time_ns()
-        bars = await d.exchange.bars(AAPL, 60 * SECOND, now - 3600 * SECOND, now)
-        assert all(bar.ts_ns + 60 * SECOND <= now for bar in bars)
-        with pytest.raises(ValueError, match="expected an interval"):
-            await d.exchange.bars(AAPL, 61 * SECOND, 0, now)
 
     play(scenario)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 
@@ -310,3 +311,36 @@ def test_a_key_that_may_no_longer_trade_is_said_so_at_the_next_connection(state:
         assert d.orders("bw-a-0-0") == []
 
     play(scenario)
+
+
+def test_a_clock_that_goes_wrong_later_ends_the_private_stream_until_it_is_right_again() -> None:
+    async def scenario(d: Desk) -> None:
+        d.got.clear()
+        d.simulator.inject(FaultOrder(clock_skew_ms=60_000))
+        await d.until(lambda: any("set the clock" in s.reason for s in d.of(StreamStatus) if not s.up), "the end")
+        d.simulator.inject(FaultOrder(clock_skew_ms=0))
+        await d.until(lambda: [s.up for s in d.of(StreamStatus) if s.stream == "private"][-1], "the return")
+        assert d.exchange.stats()["clock_steps"] >= 2
+
+    play(scenario, sync_every_s=0.1)
+
+
+def names() -> set[str]:
+    """Threads, but for those the event loop keeps for blocking calls."""
+    return {thread.name for thread in threading.enumerate() if not thread.name.startswith("asyncio_")}
+
+
+def test_closing_while_the_streams_are_being_opened_leaves_nothing_behind() -> None:
+    async def run() -> None:
+        async with desk() as d:
+            before = names()
+            for wait_s in (0.0, 0.005, 0.02, 0.05):
+                exchange = BybitExchange(d.exchange.settings)
+                await exchange.connect([BTC], d.got.append)
+                await asyncio.sleep(wait_s)
+                await exchange.close()
+            ours = [task for task in asyncio.all_tasks() if task.get_name().startswith(("bybit p", "bybit clock"))]
+            assert ours == []
+            await d.until(lambda: not (names() - before), "the end of the pools' and the sockets' threads")
+
+    asyncio.run(run())

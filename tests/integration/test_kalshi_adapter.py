@@ -308,7 +308,7 @@ def test_an_order_taken_without_an_answer_is_unknown_and_found_by_its_client_id(
         assert len(f.orders(order.client_id)) == 1
         assert (await f.ask(CancelOrder(order.client_id, SYMBOL))).outcome is Outcome.ACCEPTED
 
-    play(scenario)
+    play(scenario, request_timeout_s=1.0)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_an_order_lost_on_its_way_is_unknown_and_not_found(kind: RequestFault) -
         assert (await f.ask(QueryOrder(order.client_id, SYMBOL))).outcome is Outcome.NOT_FOUND
         assert f.orders(order.client_id) == []
 
-    play(scenario)
+    play(scenario, request_timeout_s=1.0)
 
 
 def test_a_rate_limited_order_was_not_sent_and_waits_though_the_venue_names_no_time() -> None:

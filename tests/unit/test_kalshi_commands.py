@@ -337,7 +337,8 @@ def series(fee_type: str = "quadratic_with_maker_fees", multiplier: object = 1) 
 
 def test_a_market_missing_in_the_list_is_asked_for_by_itself() -> None:
     async def scenario(b: Bench) -> None:
-        b.rest.give("GET", "/markets", ok({"markets": [], "cursor": ""}))
+        strange = [{"ticker": []}, {"ticker": "KXSOMETHINGELSE-1"}, {}]
+        b.rest.give("GET", "/markets", ok({"markets": strange, "cursor": ""}))
         b.rest.give("GET", f"/markets/{TICKER}", ok({"market": MARKET}))
         b.rest.give("GET", "/series/KXHIGHNY", series(multiplier=0.5))
         assert await b.markets.load([TICKER, "KXNONE-1"]) == ["KXNONE-1"]
