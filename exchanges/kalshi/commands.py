@@ -331,9 +331,7 @@ class Commands(CommandRunner):
         return tuple(position for row in found if (position := wire.position(row)).quantity)
 
     async def balances(self) -> tuple[Balance, ...]:
-        fields, held = await asyncio.gather(self._rest.get(rest.BALANCE, "/portfolio/balance"), self.positions())
-        short = sum((-position.quantity for position in held if position.quantity < 0), Decimal(0))
-        return (wire.balance(fields, short),)
+        return (wire.balance(await self._rest.get(rest.BALANCE, "/portfolio/balance")),)
 
 
 def _rejected(code: str, reason: str) -> VenueError:

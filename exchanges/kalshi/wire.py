@@ -226,17 +226,12 @@ def position(fields: Fields) -> VenuePosition:
     return VenuePosition(full(ticker), quantity, average if 0 < average < 1 else ZERO)
 
 
-def balance(fields: Fields, short: Decimal) -> Balance:
-    """The account's dollars. ``short`` is how many sold YES contracts (held as NO) there are.
-
-    The venue takes the whole of what a NO contract can lose when it is bought; a position of ``-1``
-    is worth minus its YES price to us. So what such contracts can pay at most, a dollar each, is
-    part of ``total``, and total plus positions at their price is the account's worth.
-    """
+def balance(fields: Fields) -> Balance:
+    """The account's dollars: cash, without what positions have cost or may have to pay."""
     cash = amounts.dollars(fields, "balance")
     if cash is None:
         raise WireError("expected balance_dollars, found none")
-    return Balance(CURRENCY, cash + short, cash)
+    return Balance(CURRENCY, cash, cash)
 
 
 # -- requests --------------------------------------------------------------------------------

@@ -265,7 +265,7 @@ async def _(d: Desk) -> None:
 
 @case(41, "a rate-limited read is repeated and answered")
 async def _(d: Desk) -> None:
-    d.fault(RequestFault.RATE_LIMIT, ("query",))
+    d.fault(RequestFault.RATE_LIMIT_BARE, ("query",))
     state = await d.state()
     assert state.complete, state.reason
 

@@ -9,7 +9,10 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
+
 from exchanges.interface import Exchange
+from exchanges.model.market import Quote, Trade
 from exchanges.model.order import Fill, Order, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import (
     Command,
@@ -97,6 +100,8 @@ class Desk:
         await self.until(
             lambda: all(self.streams(name)[-1:] == [True] for name in ("public", "private")), "both streams"
         )
+        # Before the first price a simulated market has nothing to sell.
+        await self.until(lambda: self.of(Trade) and self.of(Quote), "the first prices")
 
     async def ask(self, command: Command) -> CommandResult:
         before = len(self.of(CommandResult))
@@ -161,8 +166,6 @@ class Desk:
 
 
 def _order(row: dict[str, Any]) -> Order:
-    import msgspec
-
     return msgspec.convert(row, Order)
 
 

@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from actors import names
 from actors.bus.brain import BusBrain
 from actors.bus.settings import BusSettings
@@ -158,8 +160,6 @@ class Floor:
         return Books.of(records(self.journal))
 
     def venue(self) -> VenueBooks:
-        import msgspec
-
         found = self.desk.books()
         return VenueBooks(
             tuple(msgspec.convert(found["orders"], list[Order])),

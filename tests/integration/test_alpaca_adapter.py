@@ -28,7 +28,7 @@ from exchanges.modes import Mode
 from exchanges.simulators.faults import FaultOrder, KeyState, RequestFault, StreamFault
 from runtime.lifecycle import DeadLetter
 from tests.conformance.desk import Desk, desk
-from tests.integration.alpaca_bench import (
+from tests.integration.alpaca_desk import (
     AAPL,
     BTC,
     SECOND,

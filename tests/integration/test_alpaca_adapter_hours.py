@@ -15,7 +15,7 @@ from exchanges.model.venue import (
 )
 from exchanges.simulators.faults import RequestFault
 from tests.conformance.desk import Desk
-from tests.integration.alpaca_bench import (
+from tests.integration.alpaca_desk import (
     AAPL,
     BTC,
     NEW_YORK,

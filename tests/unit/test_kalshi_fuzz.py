@@ -116,7 +116,7 @@ class Readers:
         return [wire.position(read(Answer(200, raw)))]
 
     def balance(self, raw: bytes) -> list[Any]:
-        return [wire.balance(read(Answer(200, raw)), D(1))]
+        return [wire.balance(read(Answer(200, raw)))]
 
     def market(self, raw: bytes) -> list[Any]:
         row = market.market(read(Answer(200, raw)))

@@ -165,15 +165,13 @@ def test_an_average_price_that_cannot_be_is_not_passed_on() -> None:
     assert wire.position({**POSITION, "market_exposure_dollars": "55.0000"}).average_price == 0
 
 
-def test_cash_and_positions_at_their_price_add_up_to_the_account() -> None:
-    """Ten NO bought at 0.55 of 100 dollars: 94.50 left, worth 100 while NO stands at 0.55."""
-    found = wire.balance({"balance": 9450, "balance_dollars": "94.5000"}, short=D(10))
-    assert found.available == D("94.5")
-    assert found.total + D(-10) * D("0.45") == D(100)
+def test_the_balance_is_the_cash_that_positions_have_left() -> None:
+    found = wire.balance({"balance": 9450, "balance_dollars": "94.5000"})
+    assert (found.total, found.available) == (D("94.5"), D("94.5"))
 
 
 def test_cents_are_read_where_dollars_are_missing() -> None:
-    assert wire.balance({"balance": 10001}, D(0)).available == D("100.01")
+    assert wire.balance({"balance": 10001}).available == D("100.01")
 
 
 # -- markets ---------------------------------------------------------------------------------
@@ -357,7 +355,7 @@ READERS: dict[str, Any] = {
     "rest_batch_cancel_orders": _orders,
     "rest_portfolio_fills": lambda body: len([wire.fill(row, "", no_fee) for row in body["fills"]]),
     "rest_portfolio_positions": lambda body: len([wire.position(row) for row in body["market_positions"]]),
-    "rest_portfolio_balance": lambda body: wire.balance(body, D(0)).available == D(100),
+    "rest_portfolio_balance": lambda body: wire.balance(body).available == D(100),
     "rest_markets_list": lambda body: len([market.market(row) for row in body["markets"]]),
     "rest_event_with_settled_markets": lambda body: len(
         [row for row in map(market.market, body["markets"]) if row.state is MarketState.FINALIZED]
