@@ -285,6 +285,8 @@ def _comes_back(stream: str, kind: StreamFault) -> Callable[[Desk], Awaitable[No
     async def run(d: Desk) -> None:
         d.stream_fault(stream, kind, 60.0)
         await d.until(lambda: d.streams(stream)[-2:] == [False, True], f"{stream} down and up again")
+        # A venue with one socket for everything loses both streams at once.
+        await d.until(lambda: all(d.streams(name)[-1] for name in ("public", "private")), "both streams")
         d.got[:] = [message for message in d.got if not isinstance(message, Trade | FillReport)]
         await d.bought()
         await d.until(lambda: d.of(Trade), "market data again")

@@ -95,13 +95,14 @@ class Desk:
 
     # -- what is done ----------------------------------------------------------------------
 
-    async def up(self, symbols: Sequence[str] = ()) -> None:
+    async def up(self, symbols: Sequence[str] = (), *, priced: bool = True) -> None:
         await self.exchange.connect(list(symbols or (self.stand.symbol,)), self.sink)
         await self.until(
             lambda: all(self.streams(name)[-1:] == [True] for name in ("public", "private")), "both streams"
         )
         # Before the first price a simulated market has nothing to sell.
-        await self.until(lambda: self.of(Trade) and self.of(Quote), "the first prices")
+        if priced:
+            await self.until(lambda: self.of(Trade) and self.of(Quote), "the first prices")
 
     async def ask(self, command: Command) -> CommandResult:
         before = len(self.of(CommandResult))

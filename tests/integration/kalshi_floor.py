@@ -130,7 +130,7 @@ def play(
     async def run() -> None:
         async with floor(venue, **changes) as f:
             if connected:
-                await f.up()
+                await f.up(priced=False)
                 await f.trade(0.40)
                 await f.until(lambda: f.exchange.best(TICKER, Side.BUY), "a book")
             await scenario(f)

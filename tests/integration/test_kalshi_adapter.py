@@ -154,7 +154,7 @@ def test_a_market_order_without_a_book_in_hand_asks_for_one() -> None:
 
     async def run() -> None:
         async with floor(streams=("trade",)) as f:
-            await f.up()
+            await f.up(priced=False)
             await f.trade(0.40)
             await scenario(f)
 
@@ -247,7 +247,7 @@ def test_an_order_of_an_earlier_life_is_cancelled_and_its_fills_are_ours(monkeyp
         successor = exchange(f.simulator)
         second = Floor(STAND, f.simulator, successor)
         try:
-            await second.up()
+            await second.up(priced=False)
             # The venue documents rows without our ids, the simulator adds them.
             told = wire.fill
             monkeypatch.setattr(wire, "fill", lambda done: {**told(done), "client_order_id": None})

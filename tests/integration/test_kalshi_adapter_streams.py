@@ -252,7 +252,7 @@ def test_a_disputed_and_amended_result_stays_locked_until_it_is_paid() -> None:
 def test_a_market_settled_while_nobody_listened_is_in_the_state() -> None:
     async def run() -> None:
         async with floor() as f:
-            await f.up()
+            await f.up(priced=False)
             await f.trade(0.40)
             await f.until(lambda: f.exchange.best(TICKER, Side.BUY), "a book")
             await f.placed(f.market(Side.BUY, D(10)))
@@ -266,7 +266,7 @@ def test_a_market_settled_while_nobody_listened_is_in_the_state() -> None:
             successor = exchange(f.simulator)
             second = Floor(STAND, f.simulator, successor)
             try:
-                await second.up()
+                await second.up(priced=False)
                 assert not second.trading()
                 ids = [fill.execution_id for fill in (await second.state()).fills]
                 assert f"settlement-{TICKER}" in ids
@@ -283,7 +283,7 @@ def test_a_market_settled_while_nobody_listened_is_in_the_state() -> None:
 def test_closing_ends_every_task_and_socket() -> None:
     async def run() -> None:
         async with floor() as f:
-            await f.up()
+            await f.up(priced=False)
             f.exchange.submit(QueryOrder("bw-none-0-0", SYMBOL))
             await f.exchange.close()
             await asyncio.sleep(0)
