@@ -31,6 +31,7 @@ from exchanges.model.venue import (
     FillReport,
     InstrumentsReport,
     OrderReport,
+    PaymentReport,
     Outcome,
     StreamStatus,
     VenuePosition,
@@ -78,6 +79,7 @@ class ExchangeBrain:
             OrderReport: self._order,
             FillReport: self._fill,
             BalanceReport: self._balances,
+            PaymentReport: self._payment,
             VenuePosition: self._position,
             VenueState: self._venue_state,
             CommandResult: self._result,
@@ -184,6 +186,10 @@ class ExchangeBrain:
 
     def _watch(self, watch: Watch, ctx: Context) -> None:
         self.feed.watch(ctx.sender, watch, ctx)
+
+    def _payment(self, report: PaymentReport, ctx: Context) -> None:
+        """Cash that moved without a trade: the venue's balances hold it already."""
+        ctx.count(f"exchange.payments.{report.kind}")
 
     def _feed_due(self, message: FeedDue, ctx: Context) -> None:
         self.feed.due(ctx)

@@ -16,6 +16,7 @@ from actors.messages.orders import ExchangeState, Filled
 from actors.messages.signals import Blocked, Executed, Expired, Generated
 from actors.names import LEARNER
 from actors.window import remember
+from exchanges.model.instrument import ContractKind
 from runtime import codec
 from runtime.errors import DecodeError
 from runtime.lifecycle import Entry
@@ -109,6 +110,8 @@ def _feedback(state: LearnerState, settings: LearnerSettings, event: FeedbackIss
 def _exchange(state: LearnerState, settings: LearnerSettings, event: ExchangeState, ts: int) -> None:
     for instrument in event.instruments:
         state.fees[instrument.symbol] = float(instrument.taker_fee)
+        if instrument.kind is ContractKind.BINARY_EVENT:
+            state.contracts[instrument.symbol] = float(instrument.contract_value)
 
 
 def _dead_letter(state: LearnerState, settings: LearnerSettings, event: DeadLetter, ts: int) -> None:

@@ -43,6 +43,8 @@ class LearnerState(msgspec.Struct):
     pending: dict[str, Followed] = {}
     tracks: dict[str, Track] = {}
     fees: dict[str, float] = {}
+    contracts: dict[str, float] = {}
+    """What one contract pays, of symbols that pay all or nothing."""
     lessons: dict[str, Lesson] = {}
     feedback: dict[str, FeedbackIssued] = {}
     records: dict[str, Record] = {}

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.learner.outcomes import by_last_price
+from actors.learner.settings import LearnerSettings
+from actors.learner.state import Followed, LearnerState
 from actors.messages.orders import ExchangeState, Filled, Repaired
 from actors.risk.book import Bounds
 from exchanges.model.instrument import ContractKind, FeeModel, Instrument, PriceStep
@@ -140,3 +143,11 @@ def test_a_price_is_rounded_on_the_step_in_force_at_it() -> None:
     assert traded.round_price(D("0.4567"), Side.SELL) == D("0.46")
     assert traded.fault(D(1), D("0.455")).startswith("PRICE_STEP")
     assert traded.fault(D(1), D("0.955")) == ""
+
+
+@pytest.mark.parametrize(("side", "stake"), [(Side.BUY, 0.2), (Side.SELL, 0.8)])
+def test_a_lesson_of_an_event_contract_is_reckoned_on_what_was_at_stake(side: Side, stake: float) -> None:
+    state = LearnerState(fees={BTC: 0.07}, contracts={BTC: 1.0})
+    followed = Followed("trend", BTC, side, 0, 0.2, "EXECUTED")
+    lesson = by_last_price(state, LearnerSettings(symbols=(BTC,)), "x", followed, "")
+    assert lesson.value == pytest.approx(-2 * 0.07 * 0.2 * 0.8 / stake)
