@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from actors import names
 from actors.bus.fold import ending, execution_key, order_key
-from actors.bus.ledger import Live
+from actors.bus.ledger import Closed, Live
 from actors.bus.turn import Turn
 from actors.messages.orders import Filled, OrderChanged
 from actors.messages.signals import Blocked, Executed, Executing, Expired, Unsent
@@ -19,17 +19,8 @@ _ZERO = Decimal(0)
 def order_changed(turn: Turn, message: OrderChanged) -> None:
     """Journal an order's new state, then take its signal on."""
     order = message.order
-    if not turn.from_sender(names.exchange_of(order.symbol), message.signal_id, message):
-        return
-    if order_key(order) in turn.ledger.reports:
-        turn.repeated("OrderChanged")
-        return
-    closed = turn.ledger.closed.get(message.signal_id)
-    turn.record(message)
-    live = turn.ledger.live.get(message.signal_id)
-    if live is not None:
-        settle(turn, live)
-    elif closed is not None and not order.status.final:
+    closed = _book(turn, message, order.symbol, order_key(order) in turn.ledger.reports)
+    if closed is not None and not order.status.final:
         turn.violate(
             message.signal_id,
             SignalState.EXECUTING.value,
@@ -40,22 +31,29 @@ def order_changed(turn: Turn, message: OrderChanged) -> None:
 def filled(turn: Turn, message: Filled) -> None:
     """Journal a fill once, then take its signal on; a fill of a signal that ended is raised."""
     fill = message.fill
-    if not turn.from_sender(names.exchange_of(fill.symbol), message.signal_id, message):
-        return
-    if execution_key(message) in turn.ledger.executions:
-        turn.repeated("Filled")
-        return
-    closed = turn.ledger.closed.get(message.signal_id)
-    turn.record(message)
-    live = turn.ledger.live.get(message.signal_id)
-    if live is not None:
-        settle(turn, live)
-    elif closed is not None and closed.client_id == fill.client_id:
+    closed = _book(turn, message, fill.symbol, execution_key(message) in turn.ledger.executions)
+    if closed is not None and closed.client_id == fill.client_id:
         turn.violate(
             message.signal_id,
             SignalState.EXECUTED.value,
             f"execution {fill.execution_id} of {fill.quantity} came after the signal had ended; it is booked",
         )
+
+
+def _book(turn: Turn, message: OrderChanged | Filled, symbol: str, known: bool) -> Closed | None:
+    """Journal what an exchange connection reports, unless it is ``known``; the signal, if it had ended before."""
+    if not turn.from_sender(names.exchange_of(symbol), message.signal_id, message):
+        return None
+    if known:
+        turn.repeated(type(message).__name__)
+        return None
+    closed = turn.ledger.closed.get(message.signal_id)
+    turn.record(message)
+    live = turn.ledger.live.get(message.signal_id)
+    if live is None:
+        return closed
+    settle(turn, live)
+    return None
 
 
 def unsent(turn: Turn, message: Unsent) -> None:

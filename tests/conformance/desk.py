@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,14 +13,10 @@ from exchanges.interface import Exchange
 from exchanges.model.market import Quote, Trade
 from exchanges.model.order import Fill, Order, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import (
-    Command,
-    CommandResult,
-    FetchState,
     FillReport,
     OrderReport,
     PlaceOrder,
     StreamStatus,
-    VenueState,
 )
 from exchanges.simulators.base.simulator import Simulator
 from exchanges.simulators.faults import (
@@ -35,11 +29,7 @@ from exchanges.simulators.faults import (
 )
 from runtime import codec
 from runtime.message import Message
-
-DEADLINE_S = 40.0
-"""For what takes a moment: a loaded machine may need ten times as long."""
-
-M = TypeVar("M", bound=Message)
+from tests.trading_desk import TradingDesk
 
 
 class Stand(NamedTuple):
@@ -60,12 +50,12 @@ class Stand(NamedTuple):
     wrong_key: dict[str, Any]
 
 
-class Desk:
+class Desk(TradingDesk):
     """What a case works with."""
 
     def __init__(self, stand: Stand, simulator: Simulator, exchange: Exchange) -> None:
-        self.stand, self.simulator, self.exchange = stand, simulator, exchange
-        self.got: list[Message] = []
+        super().__init__(exchange)
+        self.stand, self.simulator = stand, simulator
         self._numbers = 0
 
     # -- what came -------------------------------------------------------------------------
@@ -73,9 +63,6 @@ class Desk:
     def sink(self, message: Message) -> None:
         """Keep what the adapter reports, as it would look after a journey."""
         self.got.append(codec.decode(codec.encode(message)))
-
-    def of(self, kind: type[M]) -> list[M]:
-        return [message for message in self.got if isinstance(message, kind)]
 
     def fills(self, client_id: str) -> list[Fill]:
         return [report.fill for report in self.of(FillReport) if report.fill.client_id == client_id]
@@ -85,13 +72,6 @@ class Desk:
 
     def streams(self, name: str) -> list[bool]:
         return [status.up for status in self.of(StreamStatus) if status.stream == name]
-
-    async def until(self, fits: Callable[[], object], what: str, seconds: float = DEADLINE_S) -> None:
-        end = time.monotonic() + seconds
-        while not fits():
-            if time.monotonic() > end:
-                raise AssertionError(f"waited {seconds:g} s for {what}; the last messages were {self.got[-6:]}")
-            await asyncio.sleep(0.01)
 
     # -- what is done ----------------------------------------------------------------------
 
@@ -103,18 +83,6 @@ class Desk:
         # Before the first price a simulated market has nothing to sell.
         if priced:
             await self.until(lambda: self.of(Trade) and self.of(Quote), "the first prices")
-
-    async def ask(self, command: Command) -> CommandResult:
-        before = len(self.of(CommandResult))
-        self.exchange.submit(command)
-        await self.until(lambda: len(self.of(CommandResult)) > before, f"the result of {command}")
-        return self.of(CommandResult)[-1]
-
-    async def state(self, since_ns: int = 0) -> VenueState:
-        before = len(self.of(VenueState))
-        self.exchange.submit(FetchState(since_ns))
-        await self.until(lambda: len(self.of(VenueState)) > before, "the venue's state")
-        return self.of(VenueState)[-1]
 
     def client_id(self) -> str:
         self._numbers += 1

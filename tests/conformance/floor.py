@@ -32,7 +32,8 @@ from runtime.lifecycle import PeerUp, Subscribe
 from runtime.message import Message
 from runtime.supervision.policy import Intensity, RestartPolicy
 from strategies.signal import Cause, Signal, signal_id
-from tests.conformance.desk import DEADLINE_S, Desk
+from tests.conformance.desk import Desk
+from tests.trading_desk import DEADLINE_S
 
 MS = 1_000_000
 SECOND = 1_000 * MS
