@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 import msgspec
@@ -148,7 +148,9 @@ class MatchingEngine:
             matcher.close(market, record, OrderStatus.CANCELLED, reasons.POST_ONLY_CROSS, now, changes)
             return
         if record.time_in_force is TimeInForce.FOK:
-            available = market.available(record.side, price, record.account, record.open)
+            available = market.available(
+                record.side, price, record.account, record.open, self.reducible_in(record.symbol)
+            )
             if available < record.open:
                 matcher.close(market, record, OrderStatus.CANCELLED, reasons.NOT_ENOUGH_QUANTITY, now, changes)
                 return
@@ -349,6 +351,10 @@ class MatchingEngine:
                 reserve_paid(self.accounts[name], market)
         for name, account in self.accounts.items():
             account.reserved = sum((record.margin for record in self.working(name)), ZERO)
+
+    def reducible_in(self, symbol: str) -> Callable[[str, Side], Decimal]:
+        """How much an account can reduce its position in ``symbol`` by, with orders of a side."""
+        return lambda name, side: self.accounts[name].reducible(symbol, side)
 
     def _settle(self, changes: Changes) -> Changes:
         """Move ended orders out of the open ones and forget the oldest beyond what is kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from exchanges.matching.book import Book
@@ -93,10 +94,18 @@ class Market:
                 return price
         return max(levels, key=lambda p: p * side.sign) if levels else self.mark()
 
-    def available(self, side: Side, limit: Decimal | None, account: str, wanted: Decimal) -> Decimal:
+    def available(
+        self,
+        side: Side,
+        limit: Decimal | None,
+        account: str,
+        wanted: Decimal,
+        reducible: Callable[[str, Side], Decimal],
+    ) -> Decimal:
         """What ``account`` could take with an order of ``side`` up to ``limit``, at most ``wanted``.
 
-        Its own orders don't count: they are cancelled, not matched.
+        Its own orders don't count: they are cancelled, not matched. The reduce-only orders of another
+        account fill no more in all than ``reducible`` says it can reduce.
         """
         total = ZERO
         for price, size in self.external.side(side.opposite).remaining():
@@ -104,10 +113,19 @@ class Market:
                 break
             total += size
         book_side = self.book.side(side.opposite)
+        left: dict[str, Decimal] = {}
         for price in book_side.prices():
             if total >= wanted or not within(side, price, limit):
                 break
-            total += book_side.quantity_of_others(price, account)
+            for resting in book_side.at(price):
+                if resting.account == account:
+                    continue
+                rest = left.get(resting.account)
+                if rest is None:
+                    rest = reducible(resting.account, resting.side)
+                fills = min(resting.open, rest) if resting.reduce_only else resting.open
+                left[resting.account] = max(rest - fills, ZERO)
+                total += fills
         return min(total, wanted)
 
     def depth(self, levels: int) -> tuple[list[Level], list[Level]]:

@@ -6,7 +6,7 @@ import random
 from collections import defaultdict
 from decimal import Decimal as D
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exchanges.matching.engine import MatchingEngine
@@ -93,7 +93,8 @@ class Run:
         command = PlaceOrder(name, SYMBOL, side, kind, D(size) / 1000, price, time_in_force, reduce)
         available = None
         if time_in_force is TimeInForce.FOK:
-            available = self.engine.markets[SYMBOL].available(side, price, account, command.quantity)
+            market, reducible = self.engine.markets[SYMBOL], self.engine.reducible_in(SYMBOL)
+            available = market.available(side, price, account, command.quantity, reducible)
         changes = self.engine.place(account, command, self.now)
         self._check_priority(changes, side, account)
         record = changes.subject
@@ -198,6 +199,7 @@ def test_quantity_cash_and_book_hold_with_synthetic_depth(played: list[tuple[obj
 
 @settings(max_examples=100, deadline=None)
 @given(steps)
+@example(scenario(9682906, 49))
 def test_without_an_external_market_the_accounts_positions_add_up_to_nothing(played: list[tuple[object, ...]]) -> None:
     run = Run(external=False)
     run.play(played)

@@ -82,12 +82,13 @@ def _meeting_own(floor: Floor, account: str, command: PlaceOrder) -> PlaceOrder 
     The engine cancels the resting one and goes on. To stop at it instead, the order takes only what
     is better than its own price, and nothing rests. What others have at that very price is left.
     """
-    market, price = floor.venue.engine.markets[command.symbol], command.price
+    engine, price = floor.venue.engine, command.price
+    market, reducible = engine.markets[command.symbol], engine.reducible_in(command.symbol)
     own = floor.own_best(account, command.symbol, command.side.opposite)
     if own is None or price is None or not within(command.side, own, price):
         return None
     before = own - market.instrument.tick_at(own) * command.side.sign
-    if market.available(command.side, before, account, command.quantity) >= command.quantity:
+    if market.available(command.side, before, account, command.quantity, reducible) >= command.quantity:
         return None
     if not 0 < before < market.instrument.contract_value or command.time_in_force is TimeInForce.POST_ONLY:
         return msgspec.structs.replace(command, time_in_force=TimeInForce.POST_ONLY)
