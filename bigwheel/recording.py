@@ -24,6 +24,11 @@ class Recording(NamedTuple):
     stream: str
     interval_s: int
 
+    @property
+    def length(self) -> dict[str, int]:
+        """The setting of the bars' length, where bars are played."""
+        return {"bar_interval_s": self.interval_s} if self.stream == "bar" else {}
+
 
 def recordings_of(text: str) -> dict[str, Recording]:
     """Look into each recording that ``--replay`` names, by venue.

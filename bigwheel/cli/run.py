@@ -120,15 +120,18 @@ def configure(config: str, store: str, wanted: Wanted) -> Settings:
 def _replayed(config: str, wanted: Wanted, traded: list[str] | None, simulator: dict[str, object]) -> dict[str, object]:
     """What a recording asks for: its symbols, its kind of data, strategies that look at that."""
     recordings = recordings_of(wanted.replay)
+    bars = any(found.stream == "bar" for found in recordings.values())
+    # Beside a recording of bars, strategies look at bars: a venue whose trades are played makes them of those.
+    also = ["bar"] if bars else []
     simulator["replay"] = ",".join(f"{venue}={found.path}" for venue, found in recordings.items())
     overrides: dict[str, object] = {
         "symbols": traded or [symbol for found in recordings.values() for symbol in found.symbols],
         "exchange": {
-            venue: {"streams": [found.stream], "bar_interval_s": found.interval_s}
+            venue: {"streams": [found.stream, *also] if found.stream == "trade" else ["bar"], **found.length}
             for venue, found in recordings.items()
         },
     }
-    if any(found.stream == "bar" for found in recordings.values()):
+    if bars:
         chosen = {"strategies": [{"name": wanted.strategy}]} if wanted.strategy else None
         overrides["strategies"] = _on_bars(load(config, chosen).strategies)
     return overrides
