@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exchanges.model.order import Side
-from exchanges.simulators.faults import RequestFault, StreamFault
+from exchanges.simulators.faults import FaultOrder, RequestFault, StreamFault
 from tests.conformance.desk import Desk, Stand, desk
 from tests.conformance.floor import Floor
 
@@ -61,9 +61,15 @@ EXECUTIONS = (
     Fault("executions: twice", lambda d: d.execution_fault(duplicate=4)),
     Fault("executions: late", lambda d: d.execution_fault(delay=4, seconds=0.8)),
     Fault("executions: never told", lambda d: d.execution_fault(lose=3)),
+    Fault("executions: out of order", lambda d: d.execution_fault(reorder=2, seconds=0.5)),
+    Fault("executions: in many parts", lambda d: d.simulator.inject(FaultOrder(liquidity=0.0001))),
     Fault("executions: unknown status", lambda d: d.execution_fault(unknown=2)),
 )
-FAULTS: tuple[Fault, ...] = (*REQUESTS, *READS, *STREAMS, *EXECUTIONS)
+CLOCKS = tuple(
+    Fault(f"clock: {skew:+} ms", lambda d, skew=skew: d.simulator.inject(FaultOrder(clock_skew_ms=skew)))  # type: ignore[misc]
+    for skew in (3_000, -3_000)
+)
+FAULTS: tuple[Fault, ...] = (*REQUESTS, *READS, *STREAMS, *EXECUTIONS, *CLOCKS)
 
 
 async def put_through(stand: Stand, fault: Fault, folder: Path) -> Cell:
@@ -91,7 +97,8 @@ def _words(floor: Floor, made: Desk) -> str:
     fired = sum(int(count) for count in made.simulator.control.state()["faults"].values())
     losses = agreement.orders_lost + agreement.fills_lost
     doubles = agreement.orders_doubled + agreement.fills_doubled
-    return f"{states}; fault met {fired}x; lost {losses}, doubled {doubles}"
+    met = f"fault met {fired}x" if fired else "fault on throughout"
+    return f"{states}; {met}; lost {losses}, doubled {doubles}"
 
 
 def table(rows: dict[str, dict[str, Cell]], venues: Sequence[str]) -> str:
