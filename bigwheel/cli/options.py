@@ -9,7 +9,7 @@ import typer
 
 from conf import Settings, load
 
-Config = Annotated[str, typer.Option("--config", help="An environment (sim, test) or a YAML file.")]
+Config = Annotated[str, typer.Option("--config", help="An environment (sim, three, paper, demo, live) or a YAML file.")]
 Store = Annotated[
     str, typer.Option("--store", help="The session's folder: journal, snapshots, logs. Default: the configuration's.")
 ]
