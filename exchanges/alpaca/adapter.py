@@ -26,6 +26,7 @@ from exchanges.model.market import Bar, Trade
 from exchanges.model.venue import Command, OrderReport
 from exchanges.modes import Mode, ModeError
 from exchanges.streams import StreamError
+from exchanges.tasks import end
 from runtime.message import Message
 
 logger = logging.getLogger(__name__)
@@ -83,9 +84,7 @@ class AlpacaExchange:
 
     async def close(self) -> None:
         """Close the streams and wait for calls in flight."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self._tasks = []
         if self._resolver is not None:
             await self._resolver.close()

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 
 from exchanges.streams import StreamError
+from exchanges.tasks import end
 
 _BURST = 64
 """Frames read in one turn of the event loop."""
@@ -84,8 +85,7 @@ class Line:
     async def close(self) -> None:
         """Stop reading and let go of the socket."""
         if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+            await end([self._reader])
         if self._socket is not None:
             await self._socket.close()
         if self._http is not None:

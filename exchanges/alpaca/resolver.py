@@ -18,6 +18,7 @@ from exchanges.failures import VenueError
 from exchanges.interface import Sink
 from exchanges.model.order import Fill
 from exchanges.model.venue import FillReport, OrderReport
+from exchanges.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -54,9 +55,7 @@ class Resolver:
     async def close(self) -> None:
         """End the looks under way."""
         tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
     def _start(self, order_id: str) -> None:
         work: Coroutine[Any, Any, None] = self._work(order_id)

@@ -25,6 +25,7 @@ from exchanges.model.position import Balance
 from exchanges.model.venue import BalanceReport, Command, InstrumentsReport
 from exchanges.modes import Mode
 from exchanges.streams import StatusGroup, StreamError
+from exchanges.tasks import end
 from runtime.message import Message
 
 logger = logging.getLogger(__name__)
@@ -94,9 +95,7 @@ class BybitExchange:
 
     async def close(self) -> None:
         """Close the streams and wait for calls in flight."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self._tasks = []
         if self._calls:
             await asyncio.wait(self._calls, timeout=self.settings.request_timeout_s)

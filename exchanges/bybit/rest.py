@@ -20,6 +20,7 @@ from exchanges.failures import Failure, VenueError
 from exchanges.modes import Mode, OrderGate
 from exchanges.resilience import Endpoint, Stack, StackSettings
 from exchanges.resilience.skew import Skew
+from exchanges.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -149,8 +150,7 @@ class Rest:
     async def close(self) -> None:
         """Wait for the calls under way, then close the sessions."""
         if self._resync is not None:
-            self._resync.cancel()
-            await asyncio.gather(self._resync, return_exceptions=True)
+            await end([self._resync])
         await self.stack.close()
         with self._lock:
             sessions, self._sessions = self._sessions, []

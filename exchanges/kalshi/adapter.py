@@ -35,6 +35,7 @@ from exchanges.model.order import Side
 from exchanges.model.venue import Command, FillReport
 from exchanges.modes import Mode, ModeError
 from exchanges.streams import StreamError
+from exchanges.tasks import end
 from runtime.message import Message
 
 logger = logging.getLogger(__name__)
@@ -104,9 +105,7 @@ class KalshiExchange:
 
     async def close(self) -> None:
         """Close the streams and wait for calls in flight."""
-        for task in self._keepers:
-            task.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await end(self._keepers)
         self._keepers = []
         if self._calls:
             _, late = await asyncio.wait(self._calls, timeout=self.settings.request_timeout_s)

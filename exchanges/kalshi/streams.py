@@ -23,6 +23,7 @@ from exchanges.kalshi.settings import SOCKET_PATH, VENUE, KalshiSettings
 from exchanges.kalshi.signer import Signer
 from exchanges.model.market import Trade
 from exchanges.streams import StreamError, StreamKeeper, StreamPace
+from exchanges.tasks import end
 
 _BATCH = 256
 """Frames read in one turn of the event loop."""
@@ -143,8 +144,7 @@ class SocketStream(StreamKeeper):
         socket, self._socket = self._socket, None
         http, self._http = self._http, None
         if reader is not None:
-            reader.cancel()
-            await asyncio.gather(reader, return_exceptions=True)
+            await end([reader])
         if http is not None:
             self.leave(_goodbye(socket, http), "goodbye")
 

@@ -27,6 +27,7 @@ from exchanges.paper.accruals import Accruals
 from exchanges.paper.books import PaperBooks
 from exchanges.paper.commands import PaperCommands
 from exchanges.paper.settings import PaperSettings
+from exchanges.tasks import end
 from runtime.errors import SetupError
 from runtime.message import Message
 
@@ -81,9 +82,7 @@ class PaperExchange:
                     await self._queue.join()
             except TimeoutError:
                 logger.error("%d commands on paper were not carried out before the end", self._queue.qsize())
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self._tasks = []
         await self._source.close()
         self._status(False, "closed")

@@ -12,6 +12,7 @@ from cachetools import TLRUCache
 from exchanges.failures import VenueError
 from exchanges.resilience import refusal
 from exchanges.resilience.endpoint import Endpoint
+from exchanges.tasks import end
 
 T = TypeVar("T")
 _Key = tuple[str, Hashable]
@@ -97,9 +98,7 @@ class Cache:
         """End what is under way; who waits for it gets ``VenueError``."""
         self._closed = True
         tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         self._kept.clear()
 
     # -- parts -----------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from exchanges.simulators.feeds.row import Row
 from exchanges.simulators.rates import load
 from exchanges.simulators.settings import SimulatorSettings
 from exchanges.simulators.store import VenueStore
+from exchanges.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -195,9 +196,7 @@ class Simulator(ABC):
     async def stop(self) -> None:
         """Close every socket, release the port and close the books. A second time does nothing."""
         tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
         if self._runner is not None:
             self.publisher.close()
             self.rest.close()
