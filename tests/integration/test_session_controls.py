@@ -100,8 +100,17 @@ def theatre(session: Theatre) -> Theatre:
 def test_health_is_good_while_everything_runs_and_bad_while_an_actor_is_gone(theatre: Theatre) -> None:
     stage = theatre.stage
     stage.healthy(True)
-    os.kill(stage.actor("learner")["pid"], signal.SIGKILL)
-    stage.healthy(False, 5)
+
+    def seen_after_a_blow() -> bool:
+        os.kill(stage.actor("learner")["pid"], signal.SIGKILL)
+        try:
+            stage.healthy(False, 2)
+        except AssertionError:
+            return False
+        return True
+
+    # A warm spare may be there between two looks; after each further blow its start is held back longer.
+    assert any(seen_after_a_blow() for _ in range(4))
     stage.healthy(True)
 
 
