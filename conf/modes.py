@@ -14,7 +14,6 @@ from urllib.parse import SplitResult, urlsplit
 from runtime.errors import SetupError
 
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
-SECURE = ("https", "wss")
 
 
 class Mode(enum.StrEnum):

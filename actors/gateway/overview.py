@@ -11,7 +11,6 @@ from conf import Settings
 from runtime.telemetry.histogram import merged
 
 LATENCIES = ("tick_to_signal", "signal_to_order", "tick_to_order", "journal_flush")
-OPEN_STATES = ("GENERATED", "EVALUATING", "APPROVED", "EXECUTING")
 
 
 def overview(tree: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

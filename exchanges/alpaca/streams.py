@@ -10,6 +10,7 @@ Neither stream has a heartbeat. A quiet one is asked again for what it was asked
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import time
 from collections import Counter
@@ -87,9 +88,9 @@ class AlpacaStream(StreamKeeper):
                 self.counters[f"probes_{self.name}"] += 1
                 await self.probe(line)
 
+    @abc.abstractmethod
     async def probe(self, line: Line) -> None:
         """Say something that the venue answers."""
-        raise NotImplementedError
 
     async def close(self) -> None:
         lines, self.lines = self.lines, []

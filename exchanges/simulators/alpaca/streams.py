@@ -20,7 +20,6 @@ UPDATES = "trade_updates"
 TRADING_PATH = "/stream"
 CRYPTO_PATH = "/v1beta3/crypto/us"
 CHANNELS = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "orderbooks", "statuses", "lulds")
-STOCK_ONLY = ("statuses", "lulds")
 EVERYTHING = "*"
 
 BAD_SYNTAX = (400, "invalid syntax")
