@@ -170,7 +170,7 @@ class Session:
             if failed:
                 raise SessionError(f"expected every actor to start, found {'; '.join(map(_reason, failed))}")
             stood.update(str(child["name"]) for child in children if _stands(child))
-            missing = [str(child["name"]) for child in children if child["name"] not in stood]
+            missing = [str(child["name"]) for child in children if child["name"] not in stood and not _contained(child)]
             if not missing and tree.get("children"):
                 return
             time.sleep(0.1)
@@ -260,6 +260,11 @@ def _stands(child: dict[str, Any]) -> bool:
 
 def _lost(child: dict[str, Any], stood: bool) -> bool:
     """Whether there is no session without it: a strategy that began and then failed is a matter of its own."""
-    if stood and child["kind"] == "strategy":
+    if child["kind"] == "strategy" and (stood or child.get("hung")):
         return False
     return bool(child["state"] == "failed" or child.get("setup_failed"))
+
+
+def _contained(child: dict[str, Any]) -> bool:
+    """Whether it is a strategy whose own code never came back, and which was given up for it."""
+    return bool(child["kind"] == "strategy" and child["state"] == "failed" and child.get("hung"))

@@ -47,6 +47,8 @@ class Child:
         self.last_exit = ""
         self.setup_failed = False
         """Its last end was a ``SetupError``: somebody has to mend something."""
+        self.hung = False
+        """Its last end was that it gave no sign of life: it had begun, and something held it up."""
         self.last_recovery_ns = 0
         self._down_since_ns = 0
 
@@ -54,9 +56,9 @@ class Child:
     def name(self) -> str:
         return self.spec.name
 
-    def down(self, reason: str, at_ns: int, *, setup: bool = False) -> None:
+    def down(self, reason: str, at_ns: int, *, setup: bool = False, hung: bool = False) -> None:
         """It has ended; ``at_ns`` (monotonic) is when that was noticed."""
-        self.last_exit, self.setup_failed = reason, setup
+        self.last_exit, self.setup_failed, self.hung = reason, setup, hung
         self._down_since_ns = self._down_since_ns or at_ns
 
     def up(self, incarnation: Incarnation, *, adopted: bool) -> SupervisionEvent:
@@ -97,6 +99,7 @@ class Child:
             "restarts": self.restarts,
             "last_exit": self.last_exit,
             "setup_failed": self.setup_failed,
+            "hung": self.hung,
             "last_recovery_ms": self.last_recovery_ns / 1e6,
             "detail": detail,
         }

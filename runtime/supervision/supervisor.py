@@ -275,8 +275,8 @@ class Supervisor:
         while True:
             end, proven = await self._live(child, living)
             living = None
-            child.down(end.reason, end.at_ns, setup=end.setup)
             silent_ns = round(end.silent_s * NANOSECONDS)
+            child.down(end.reason, end.at_ns, setup=end.setup, hung=silent_ns > 0)
             decision = child.policy.decide(end.at_ns, normal=end.normal, reason=end.reason, silent_ns=silent_ns)
             if not isinstance(decision, Again):
                 break

@@ -23,6 +23,7 @@ def child(
         "restarts": 0,
         "last_exit": "",
         "setup_failed": False,
+        "hung": False,
         "last_recovery_ms": 0.0,
         "detail": detail if detail is not None else {},
         **more,

@@ -26,7 +26,7 @@ from bigwheel.books import Books, records
 from bigwheel.client import GatewayClient
 from bigwheel.errors import SessionError, UsageError
 from bigwheel.screen import MOST_ROWS, one_line, render, terminal
-from bigwheel.session import Session, StoreLock, _lost, _stands
+from bigwheel.session import Session, StoreLock, _contained, _lost, _stands
 from bigwheel.summary import summarize, write_summary
 from bigwheel.times import duration_s, moment_ns, stamp
 from conf import Settings, load
@@ -362,6 +362,19 @@ def test_an_actor_stands_once_it_says_so_itself() -> None:
 )
 def test_a_session_is_lost_with_what_can_not_start(kind: str, stood: bool, state: str, setup: bool, lost: bool) -> None:
     assert _lost(child("x", kind, state=state, setup_failed=setup), stood) is lost
+
+
+def test_a_strategy_that_hung_before_anybody_saw_it_stand_is_given_up_alone() -> None:
+    given_up = child("strategy/slow/x", "strategy", state="failed", hung=True)
+    assert not _lost(given_up, stood=False)
+    assert _contained(given_up)
+    for other in (
+        child("strategy/slow/x", "strategy", state="restarting", hung=True),
+        child("strategy/slow/x", "strategy", state="failed"),
+        child("bus", "bus", state="failed", hung=True),
+    ):
+        assert not _contained(other), "it is waited for, or there is no session without it"
+    assert _lost(child("bus", "bus", state="failed", hung=True), stood=True)
 
 
 # -- the client ------------------------------------------------------------------------
