@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 
+from exchanges.model.flow import Flow
 from exchanges.model.market import MarketData, last_price
 from exchanges.model.order import Side
 from exchanges.model.position import Position
@@ -27,6 +28,9 @@ class Driver(Protocol):
     def emit(self, signal: Signal) -> bool:
         """Send a signal on its way; ``False`` when it was withheld."""
 
+    def withdraw(self, signal: str, reason: str) -> None:
+        """Ask that what the signal led to be cancelled, as far as it has not happened."""
+
     def arm(self, name: str, delay_ns: int) -> None:
         """Call ``on_timer(name)`` after ``delay_ns``."""
 
@@ -42,6 +46,9 @@ class Detached:
         raise StrategyError(_NOBODY)
 
     def emit(self, signal: Signal) -> bool:
+        raise StrategyError(_NOBODY)
+
+    def withdraw(self, signal: str, reason: str) -> None:
         raise StrategyError(_NOBODY)
 
     def arm(self, name: str, delay_ns: int) -> None:
@@ -91,6 +98,8 @@ class Desk:
         ttl: float | None,
         reduce_only: bool,
         features: Mapping[str, float],
+        sources: Mapping[str, float] | None = None,
+        flow: Flow | None = None,
     ) -> str:
         """Make and emit a signal; its id, or an empty string when it was withheld."""
         data = self.data
@@ -117,6 +126,8 @@ class Desk:
             limit_price=None if limit_price is None else _exact("limit_price", limit_price),
             reduce_only=reduce_only,
             dry_run=self.dry_run,
+            sources={name: _opinion(name, value) for name, value in (sources or {}).items()},
+            flow=flow,
         )
         return signal.id if self.driver.emit(signal) else ""
 
@@ -132,6 +143,12 @@ def _share(conviction: float) -> float:
     if not 0.0 <= conviction <= 1.0:
         raise StrategyError(f"expected conviction from 0 to 1, found {conviction!r}; scale it, min(x, 1.0) cuts it off")
     return float(conviction)
+
+
+def _opinion(source: str, value: float) -> float:
+    if not -1.0 <= value <= 1.0:
+        raise StrategyError(f"expected the opinion of {source} from -1 (sell) to 1 (buy), found {value!r}; scale it")
+    return float(value)
 
 
 def _span(seconds: float) -> int:

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import msgspec
 
+from exchanges.model.flow import Flow
 from exchanges.model.order import Side
 from runtime.message import Message
 
@@ -39,6 +40,9 @@ class Signal(Message):
 
     ``quantity`` is what the strategy asks for in base units, or ``None`` to leave the size
     to the risk supervisor. ``features`` are the numbers behind it, shown by ``bigwheel why``.
+    ``sources`` are the opinions it was made of, by name, from -1 (sell) to 1 (buy); empty: the
+    strategy's own, at its conviction. ``flow`` says how it is to be carried out; ``None``: as one
+    order that takes at once.
     """
 
     id: str
@@ -55,6 +59,13 @@ class Signal(Message):
     limit_price: Decimal | None = None
     reduce_only: bool = False
     dry_run: bool = False
+    sources: dict[str, float] = {}
+    flow: Flow | None = None
+
+    @property
+    def opinions(self) -> dict[str, float]:
+        """``sources``, or the strategy's own opinion where it names none."""
+        return self.sources or {self.strategy: self.side.sign * self.conviction}
 
     @property
     def price(self) -> float:

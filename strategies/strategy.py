@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol, Self
 
+from exchanges.model.flow import Flow
 from exchanges.model.market import Bar, Book, MarketData, Quote, Trade
 from exchanges.model.order import Fill, Side
 from exchanges.model.position import Position
@@ -166,6 +167,8 @@ class Strategy:
         ttl: float | None = None,
         reduce_only: bool = False,
         limit_price: Quantity | None = None,
+        flow: Flow | None = None,
+        sources: Mapping[str, float] | None = None,
         **features: float,
     ) -> str:
         """Say that you want to trade.
@@ -178,6 +181,8 @@ class Strategy:
             ttl: seconds until it is worthless.
             reduce_only: it may only make the position smaller.
             limit_price: the worst price you accept.
+            flow: how it is to be carried out (``Twap``, ``Bracket``, ...); left out, as one order that takes at once.
+            sources: the opinions it was made of, by name, from -1 (sell) to 1 (buy); each is judged by itself.
             features: the numbers behind it, by name.
 
         Returns:
@@ -192,7 +197,13 @@ class Strategy:
             ttl=ttl,
             reduce_only=reduce_only,
             features=features,
+            sources=sources,
+            flow=flow,
         )
+
+    def cancel(self, signal: str, reason: str = "") -> None:
+        """Cancel what a signal of yours led to, as far as it has not happened; ``signal`` is its id."""
+        self.desk.driver.withdraw(signal, reason)
 
     def buy(self, conviction: float = 1.0, reason: str = "", **options: Any) -> str:
         """``signal`` to buy."""

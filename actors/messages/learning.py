@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import enum
+
+import msgspec
+
 from runtime.message import Message
 
 
@@ -12,6 +16,11 @@ class Lesson(Message):
     signal that was not executed) to the market at the horizon, in the signal's direction and
     net of fees, as a fraction. ``counterfactual`` says that it was not executed. ``reason`` is
     empty unless the price is not one from the horizon.
+
+    ``favourable`` and ``adverse`` are the best and the worst return on the way (at least and at most
+    0), ``slippage`` what was paid more than the reference price, ``fees`` what was paid or is
+    reckoned, all as fractions of the stake. ``sources`` are the signal's opinions, ``policy``,
+    ``arm`` and ``regime`` what it was judged by and in.
     """
 
     signal_id: str
@@ -25,6 +34,91 @@ class Lesson(Message):
     counterfactual: bool
     gate: str = ""
     reason: str = ""
+    favourable: float = 0.0
+    adverse: float = 0.0
+    slippage: float = 0.0
+    fees: float = 0.0
+    holding_ns: int = 0
+    conviction: float = 0.0
+    sources: dict[str, float] = {}
+    regime: str = ""
+    policy: int = 0
+    arm: str = ""
+    stake: float = 0.0
+
+
+class Stage(enum.StrEnum):
+    """How far a policy's word reaches.
+
+    ``SHADOW``: it is reckoned beside and decides nothing. ``TRIAL``: it decides a share of the
+    signals, chosen by their id. ``FULL``: it decides all. ``WITHDRAWN``: none any more.
+    """
+
+    SHADOW = "shadow"
+    TRIAL = "trial"
+    FULL = "full"
+    WITHDRAWN = "withdrawn"
+
+
+class Ban(msgspec.Struct, frozen=True):
+    """No entries by this ``scope`` until then: a strategy, ``strategy|symbol``, source or pattern."""
+
+    until_ns: int
+    reason: str
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A feature's range: ``low <= value < high`` (infinite where open)."""
+
+    feature: str
+    low: float
+    high: float
+
+
+class Pattern(msgspec.Struct, frozen=True):
+    """A subgroup of signals whose outcomes differ from the rest's.
+
+    ``effect`` is the difference of mean returns, ``p_value`` corrected for all that was looked at.
+    """
+
+    strategy: str
+    conditions: tuple[Condition, ...]
+    count: int
+    effect: float
+    p_value: float
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """Everything that was learned and decides: immutable, one version after the other.
+
+    ``weights`` of sources are by ``source|regime`` (``source|`` in any other regime), 0 to
+    ``weight_max``, 1 before anything is known. ``calibration`` maps, by ``strategy|symbol``, a
+    conviction to the probability of a win: ascending knots, linear between them. ``thresholds`` and
+    ``sizes`` are by ``strategy|symbol``, as in ``FeedbackIssued``. ``bans`` are by scope.
+    """
+
+    version: int
+    weights: dict[str, float] = {}
+    calibration: dict[str, tuple[tuple[float, float], ...]] = {}
+    thresholds: dict[str, float] = {}
+    sizes: dict[str, float] = {}
+    bans: dict[str, Ban] = {}
+    patterns: tuple[Pattern, ...] = ()
+
+
+class PolicyIssued(Message):
+    """Learner to bus, journaled: a policy takes a stage. The same version may pass through several.
+
+    ``share`` is the part of the signals a trial decides, 0 to 1. ``base`` is the version it was
+    made from and is compared with, ``evidence`` what the step rests on.
+    """
+
+    policy: Policy
+    stage: Stage
+    share: float = 0.0
+    base: int = 0
+    reason: str = ""
+    evidence: dict[str, float] = {}
 
 
 class FeedbackIssued(Message):

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import msgspec
 
+from exchanges.model.flow import Flow
 from exchanges.model.order import OrderType, Side, TimeInForce
 from runtime.lanes import Lane
 from runtime.message import Message
@@ -43,7 +44,9 @@ class Step(msgspec.Struct, frozen=True):
 class ApprovedOrder(Message):
     """The only thing an exchange connection executes; made by the risk brain alone.
 
-    ``client_id`` is derived from the signal, so the same approval is always the same order.
+    ``client_id`` is derived from the signal, so the same approval is always the same order. With a
+    ``flow`` it is the frame its orders have to stay in: no more than ``quantity`` in all, no price
+    worse than ``price``.
     """
 
     signal_id: str
@@ -61,10 +64,15 @@ class ApprovedOrder(Message):
     expires_ns: int
     tick_recv_ns: int
     signal_ns: int
+    flow: Flow | None = None
 
 
 class Verdict(Message):
-    """Risk to bus: an approval (``order``) or a denial (``gate``, ``code``, ``detail``)."""
+    """Risk to bus: an approval (``order``) or a denial (``gate``, ``code``, ``detail``).
+
+    ``regime`` is the market's at the time, ``policy`` the version of the learner's policy it was
+    judged by, ``arm`` which side of a trial the signal fell on (empty: there was none).
+    """
 
     signal_id: str
     steps: tuple[Step, ...]
@@ -73,6 +81,21 @@ class Verdict(Message):
     code: str = ""
     detail: str = ""
     attempt: int = 0
+    regime: str = ""
+    policy: int = 0
+    arm: str = ""
+
+
+class Withdraw(Message):
+    """Strategy or API to bus: what was asked for by this signal is no longer wanted.
+
+    Working orders are cancelled, those not sent stay unsent; what has filled has filled.
+    """
+
+    signal_id: str
+    symbol: str
+    by: str
+    reason: str = ""
 
 
 class Unsent(Message):
@@ -107,6 +130,9 @@ class Approved(SignalEvent):
 
     order: ApprovedOrder
     steps: tuple[Step, ...] = ()
+    regime: str = ""
+    policy: int = 0
+    arm: str = ""
 
 
 class Blocked(SignalEvent):
@@ -114,6 +140,9 @@ class Blocked(SignalEvent):
     code: str
     detail: str
     steps: tuple[Step, ...] = ()
+    regime: str = ""
+    policy: int = 0
+    arm: str = ""
 
 
 class Expired(SignalEvent):

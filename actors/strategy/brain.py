@@ -13,7 +13,7 @@ import msgspec
 from actors.messages.control import Control, ControlTaken
 from actors.messages.learning import FeedbackIssued
 from actors.messages.orders import Filled, Watch, Watching
-from actors.messages.signals import Approved, Blocked, Emit, Expired, Generated, SignalEvent
+from actors.messages.signals import Approved, Blocked, Emit, Expired, Generated, SignalEvent, Withdraw
 from actors.names import BUS, exchange_of
 from actors.strategy.settings import BrainSettings
 from actors.strategy.state import VERSION, BrainState, HookDue, TimerDue, Unseen
@@ -312,6 +312,11 @@ class StrategyBrain:
         self._tally("emitted")
         self._context.send(BUS, Emit(signal))
         return True
+
+    def withdraw(self, signal: str, reason: str) -> None:
+        """Ask that what the signal led to be cancelled, as far as it has not happened."""
+        self._tally("withdrawn")
+        self._context.send(BUS, Withdraw(signal, self.symbol, self.label, reason))
 
     def arm(self, name: str, delay_ns: int) -> None:
         """Call ``on_timer(name)`` after ``delay_ns``."""
