@@ -41,6 +41,7 @@ def build(
         )
     told = BrainSettings(
         ttl_ns=int(settings.bus.ttl_s * SECOND),
+        max_ttl_ns=int(settings.bus.max_ttl_s * SECOND),
         threshold=settings.learner.base_threshold,
         dry_run=plan.dry_run,
         delivery=delivery,
