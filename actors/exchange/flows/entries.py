@@ -42,8 +42,13 @@ def next_entry(view: View) -> Move:
         return wind_down(legs, Stop("flow", "LIFETIME_OVER", f"approved_ns={frame.approved_ns}"))
     if not legs and not isinstance(frame.flow, Conditional) and view.now >= frame.expires_ns:
         return End(Stop("expiry", "APPROVAL_EXPIRED", f"late_ns={view.now - frame.expires_ns}"))
-    rule = _RULES[type(frame.flow)]
-    return rule(view, frame.flow, legs, frame.quantity - used(legs))
+    move = _RULES[type(frame.flow)](view, frame.flow, legs, frame.quantity - used(legs))
+    if not isinstance(move, Send):
+        return move
+    part = view.instrument.round_quantity(move.quantity)
+    if view.small(part, move.price, reduce_only=frame.reduce_only):
+        return WAIT if working(legs) else _remainder(view, part)
+    return move._replace(quantity=part)
 
 
 def _send(view: View, number: int, quantity: Decimal, reason: str, *, rests: bool = False) -> Send:
@@ -89,8 +94,8 @@ def _twap(view: View, flow: Twap, legs: list[LegView], left: Decimal) -> Move:
             return refusal
     goal = frame.quantity if last else view.instrument.round_quantity(frame.quantity * due / flow.slices)
     part = min(goal - executed(legs), left)
-    if view.small(part, frame.price, reduce_only=frame.reduce_only):
-        return _remainder(view, part) if last else WAIT
+    if not last and view.small(part, frame.price, reduce_only=frame.reduce_only):
+        return WAIT
     return _send(view, due, part, f"slice {due} of {flow.slices}")
 
 
@@ -106,8 +111,6 @@ def _iceberg(view: View, flow: Iceberg, legs: list[LegView], left: Decimal) -> M
             if refusal is not None:
                 return refusal
     part = _part(view, view.instrument.round_quantity(flow.visible), left)
-    if view.small(part, view.frame.price, reduce_only=view.frame.reduce_only):
-        return _remainder(view, part)
     return _send(view, number, part, f"part {number} of an iceberg", rests=True)
 
 
@@ -168,8 +171,6 @@ def _chase_end(view: View, flow: Chase, legs: list[LegView], left: Decimal) -> M
     move = wind_down(legs, over)
     if not isinstance(move, End) or not flow.take:
         return move
-    if view.small(left, view.frame.price, reduce_only=view.frame.reduce_only):
-        return _remainder(view, left)
     send = _send(view, _TAKER, left, "the rest of a chase", rests=True)
     return send._replace(time_in_force=TimeInForce.IOC)
 

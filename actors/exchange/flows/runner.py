@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from actors.exchange.admission import Admission, Refusal
 from actors.exchange.execution import Execution
 from actors.exchange.flows import exits
-from actors.exchange.flows.entries import next_entry
-from actors.exchange.flows.moves import Amend, Cancel, End, LegView, Move, Send, View, Wait, executed, working
+from actors.exchange.flows.moves import (
+    WAIT,
+    Amend,
+    Cancel,
+    End,
+    LegView,
+    Move,
+    Send,
+    View,
+    Wait,
+    executed,
+    wind_down,
+    working,
+)
 from actors.exchange.flows.prices import Prices
+from actors.exchange.flows.rules import next_move
 from actors.exchange.flows.state import FlowState, Leg, Stop
 from actors.exchange.ledger import FillLedger
 from actors.exchange.outbox import Outbox
@@ -19,6 +33,7 @@ from actors.messages.control import TradingState
 from actors.messages.orders import FlowEnded, LegPlanned, LegRefused
 from actors.messages.signals import ApprovedOrder, Withdraw
 from exchanges.model.flow import Bracket, Chase, Conditional, Role, protects
+from exchanges.model.instrument import Instrument
 from exchanges.model.market import MarketData
 from exchanges.model.order import Order, TimeInForce
 from runtime.behavior import Context
@@ -171,8 +186,8 @@ class Flows:
     def _step(self, flow: FlowState, ctx: Context) -> None:
         self._watch(flow, ctx)
         for _ in range(_MOVES_AT_ONCE):
-            view = None if flow.asked or flow.done else self._view(flow, ctx)
-            if view is None or not self._carry_out(flow, self._next(view), view, ctx):
+            legs = None if flow.asked or flow.done else self._legs(flow)
+            if legs is None or not self._carry_out(flow, self._next(flow, legs, ctx), legs, ctx):
                 return
 
     def _watch(self, flow: FlowState, ctx: Context) -> None:
@@ -188,22 +203,23 @@ class Flows:
         elif protects(kind) or flow.entered_ns:
             exits.watch(flow, self._prices, ctx.now)
 
-    @staticmethod
-    def _next(view: View) -> Move:
-        if protects(view.frame.flow):
-            return exits.next_exit(view, view.frame.quantity)
-        if view.flow.entered_ns:
-            return exits.next_exit(view, executed(view.of(Role.ENTRY)))
-        return next_entry(view)
+    def _next(self, flow: FlowState, legs: Sequence[LegView], ctx: Context) -> Move:
+        instrument = self._state.instruments.get(flow.frame.symbol)
+        if instrument is not None:
+            return next_move(self._view(flow, legs, instrument, ctx))
+        # Without its rules nothing can be ordered, but it can be ended.
+        over = Stop("flow", "LIFETIME_OVER", "no instrument") if ctx.now >= flow.frame.ends_ns else None
+        stop = flow.stop or over
+        return wind_down(legs, stop) if stop is not None else WAIT
 
-    def _carry_out(self, flow: FlowState, move: Move, view: View, ctx: Context) -> bool:
+    def _carry_out(self, flow: FlowState, move: Move, legs: Sequence[LegView], ctx: Context) -> bool:
         """Do it; whether there may be another move at once."""
         if isinstance(move, Wait):
             return False
         if isinstance(move, Send):
-            return not self._state.stopping and self._plan(flow, move, view, ctx)
+            return not self._state.stopping and self._plan(flow, move, ctx)
         if isinstance(move, End):
-            return self._end(flow, move.stop, view, ctx)
+            return self._end(flow, move.stop, legs, ctx)
         tracked = self._state.find(move.client_id)
         if tracked is None:
             return False
@@ -214,7 +230,7 @@ class Flows:
             self._execution.amend(tracked, move.price, ctx)
         return True
 
-    def _plan(self, flow: FlowState, send: Send, view: View, ctx: Context) -> bool:
+    def _plan(self, flow: FlowState, send: Send, ctx: Context) -> bool:
         """Ask the journal for the next order, unless it could not leave anyhow."""
         leg = self._leg_of(flow, send, ctx)
         refusal = self._admission.refusal(self._tracked(flow, leg), ctx)
@@ -258,15 +274,15 @@ class Flows:
             frame.ends_ns if rests else ctx.now + self._settings.leg_ns,
         )
 
-    def _end(self, flow: FlowState, stop: Stop, view: View, ctx: Context) -> bool:
+    def _end(self, flow: FlowState, stop: Stop, legs: Sequence[LegView], ctx: Context) -> bool:
         """Tell the end; of a bracket whose entry has got something, go on with its exits."""
         frame = flow.frame
-        mine = [leg for leg in view.legs if leg.order.side is frame.side]
+        mine = [leg for leg in legs if leg.order.side is frame.side]
         filled, value = executed(mine), sum((leg.value for leg in mine), _ZERO)
         whole = flow.stop is None or flow.stop.whole
         bracket = isinstance(frame.flow, Bracket)
         goes_on = bracket and not flow.entered_ns and filled > 0 and not (flow.stop is not None and whole)
-        exited = executed([leg for leg in view.legs if leg.order.side is not frame.side])
+        exited = executed([leg for leg in legs if leg.order.side is not frame.side])
         average = value / filled if filled else _ZERO
         ended = FlowEnded(
             frame.signal_id,
@@ -291,12 +307,8 @@ class Flows:
 
     # -- looking ---------------------------------------------------------------------------
 
-    def _view(self, flow: FlowState, ctx: Context) -> View | None:
-        frame, settings = flow.frame, self._settings
-        instrument, legs = self._state.instruments.get(frame.symbol), self._legs(flow)
-        if instrument is None or legs is None:
-            ctx.count("exchange.flows_blind")
-            return None
+    def _view(self, flow: FlowState, legs: Sequence[LegView], instrument: Instrument, ctx: Context) -> View:
+        settings = self._settings
         closable, reducible = self._closable(flow)
         return View(
             flow,
