@@ -53,6 +53,8 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     leg_retry_ns: int = SECOND
     """The wait before an order of a flow that came to nothing is tried anew."""
     leg_tries: int = 20
+    exits_rest: bool = True
+    """Whether the venue keeps a reduce-only order in its book; else taking profit waits here for its price."""
     price_age_ns: int = 10 * SECOND
     """An older price is none for a trigger, a stop or a chase."""
     require_public: bool = True

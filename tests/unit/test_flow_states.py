@@ -189,3 +189,27 @@ def test_no_entry_is_ever_larger_than_what_is_left_of_its_approval(
         assert D(0) < move.quantity <= frame.quantity - used
         assert move.quantity % make_instrument().lot == 0
         assert move.price is None or move.price <= D(101)
+
+
+def test_profit_is_taken_at_its_price_where_no_exit_can_stand_in_the_book() -> None:
+    view = view_of("exits", "none")._replace(exits_rest=False)
+    assert name_of(next_move(view)) == "wait"
+    view.prices.take(make_trade(120.5), view.now)
+    move = next_move(view)
+    assert isinstance(move, Send)
+    assert (move.role, move.price, move.time_in_force) == (Role.TAKE, D(120), TimeInForce.IOC)
+
+
+def test_an_exit_that_is_refused_again_and_again_is_tried_ever_more_slowly() -> None:
+    waits = []
+    for failures in range(1, 8):
+        view = view_of("trailing", "none")
+        view.flow.fired = "met"
+        legs = [leg(view.frame, "rejected", Role.STOP, D(1), attempt=n, touched_ns=START_NS) for n in range(failures)]
+        sends = [
+            second
+            for second in range(40)
+            if isinstance(next_move(view._replace(legs=legs, now=START_NS + second * SECOND)), Send)
+        ]
+        waits.append(sends[0])
+    assert waits == [1, 2, 4, 8, 16, 32, 32]

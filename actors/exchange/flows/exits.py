@@ -13,6 +13,7 @@ from exchanges.model.order import OrderType, Side, TimeInForce
 
 _TAKE, _STOP = 2, 3
 """The numbers of their orders."""
+_DOUBLINGS = 5
 
 
 def exit_side(flow: FlowState) -> Side:
@@ -88,11 +89,24 @@ def _take(view: View, legs: list[LegView], want: Decimal) -> Move:
     price = kind.take_profit if isinstance(kind, Bracket | Oco) else None
     if price is None or working(legs) or _too_soon(view, legs, Role.TAKE):
         return WAIT
-    price = view.instrument.round_price(price, exit_side(view.flow))
-    return Send(Role.TAKE, _TAKE, OrderType.LIMIT, want, price, TimeInForce.GTC, f"takes profit at {price}")
+    side = exit_side(view.flow)
+    price = view.instrument.round_price(price, side)
+    if view.exits_rest:
+        return Send(Role.TAKE, _TAKE, OrderType.LIMIT, want, price, TimeInForce.GTC, f"takes profit at {price}")
+    best = view.prices.own(view.frame.symbol, side.opposite, view.now)
+    if best is None or (best - price) * side.sign > 0:
+        return WAIT
+    reason = f"takes profit at {price}: the book has {best}"
+    return Send(Role.TAKE, _TAKE, OrderType.LIMIT, want, price, TimeInForce.IOC, reason)
 
 
 def _too_soon(view: View, legs: list[LegView], role: Role) -> bool:
-    """An exit that came to nothing is tried again and again, but not at once."""
-    mine = [leg for leg in legs if leg.role is role]
-    return bool(mine) and view.now - mine[-1].touched_ns < view.retry_ns
+    """An exit that came to nothing is tried again and again, but ever more slowly."""
+    failures = 0
+    for leg in reversed([leg for leg in legs if leg.role is role]):
+        if leg.executed:
+            break
+        failures += 1
+    last = next((leg for leg in reversed(legs) if leg.role is role), None)
+    wait = view.retry_ns << min(max(failures - 1, 0), _DOUBLINGS)
+    return last is not None and view.now - last.touched_ns < wait

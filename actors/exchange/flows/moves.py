@@ -104,6 +104,8 @@ class View(NamedTuple):
     trading: TradingState
     retry_ns: int
     tries: int
+    exits_rest: bool = True
+    """Whether the venue keeps a reduce-only order in its book."""
 
     @property
     def frame(self) -> ApprovedOrder:

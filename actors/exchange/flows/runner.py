@@ -321,6 +321,7 @@ class Flows:
             self._admission.trading,
             settings.leg_retry_ns,
             settings.leg_tries,
+            settings.exits_rest,
         )
 
     def _legs(self, flow: FlowState) -> list[LegView] | None:
