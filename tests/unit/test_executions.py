@@ -66,7 +66,7 @@ def test_why_shows_legs_with_their_orders_and_fills_in_the_chain() -> None:
     expected = [
         "APPROVED as",
         "as a flow: Bracket(",
-        f"leg 1.0 (entry) planned as bw-{signal.id}-1-0: buy 1.000 limit at 101 ioc",
+        f"leg 1.0 (entry) planned as bw-{signal.id}-1-0: buy 1 limit at 101 ioc",
         "why: entry of a bracket",
         f"order bw-{signal.id}-1-0 is filled",
         "the flow's entry ended, its exits go on: FILLED",
