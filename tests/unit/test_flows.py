@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from decimal import Decimal
 
 import pytest
@@ -22,6 +23,7 @@ from exchanges.model.flow import (
     Twap,
 )
 from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.venue import CommandResult, Outcome
 from runtime.lifecycle import Stopping
 from tests.unit.brain_context import SECOND
 from tests.unit.flow_bench import MS, FlowWorld, bought, make_flow_world
@@ -146,6 +148,29 @@ def test_a_chase_whose_amendment_is_refused_cancels_and_places_anew() -> None:
     world.settle(4 * SECOND)
     assert [(place.price, place.quantity) for place in world.places] == [(100, 1), (D("100.2"), D("0.75"))]
     assert [order.status for order in world.legs(signal)] == [OrderStatus.CANCELLED, OrderStatus.OPEN]
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_an_amendment_of_unknown_outcome_is_settled_by_the_venues_view_while_it_fills(moved: bool) -> None:
+    world = make_flow_world()
+    signal = world.approve_flow(Chase(interval_ns=SECOND, patience_ns=30 * SECOND), price="100.5")
+    world.settle(500 * MS)
+    order = world.places[0].client_id
+    world.price(100.2)
+    world.refuse_amends = not moved
+    while not world.amends:
+        world.pass_time(250 * MS)
+    world.fill(order, D("0.4"))
+    world.inbox = deque(m for m in world.inbox if not isinstance(m, CommandResult))
+    world.inbox.append(CommandResult("AmendOrder", order, signal.symbol, Outcome.UNKNOWN, "TIMEOUT"))
+    world.settle(1500 * MS)
+    assert world.brain.state.active[order].order.price == (D("100.2") if moved else D(100))
+    world.refuse_amends = False
+    world.settle(2 * SECOND)
+    assert world.orders[order].price == D("100.2")
+    world.fill(order, D("0.6"))
+    world.settle(SECOND)
+    assert (len(world.places), world.filled(signal, Side.BUY), world.state(signal)) == (1, 1, "EXECUTED")
 
 
 @pytest.mark.parametrize(("take", "state"), [(True, "EXECUTED"), (False, "EXPIRED")])
