@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import islice
 
 import msgspec
 
@@ -340,10 +341,10 @@ class Execution:
         tracked.query_due_ns = tracked.resend_due_ns = tracked.cancel_due_ns = tracked.fills_due_ns = 0
         if state.active.pop(tracked.client_id, None) is not None:
             state.closed[tracked.client_id] = tracked
-        if len(state.closed) > self._settings.orders_kept:
-            # The orders of a flow under way are its memory.
-            oldest = (key for key, order in state.closed.items() if order.signal_id not in state.flows)
-            state.closed.pop(next(oldest, ""), None)
+        # The orders of a flow under way are its memory.
+        oldest = (key for key, order in state.closed.items() if order.signal_id not in state.flows)
+        for client_id in list(islice(oldest, max(len(state.closed) - self._settings.orders_kept, 0))):
+            del state.closed[client_id]
 
     def ask_later(self, tracked: TrackedOrder, due_ns: int) -> None:
         """Ask the venue about the order at ``due_ns``, or earlier if that is planned already."""

@@ -212,4 +212,4 @@ def bought(world: FlowWorld, quantity: str) -> None:
     world._tell_bus(Emit(signal), f"strategy/trend/{signal.symbol}")
     world._tell_bus(Verdict(signal.id, (), approve(signal, plan, world.ctx.now, RiskSettings()), attempt=1), "risk")
     world.settle(SECOND)
-    assert world.position == D(quantity)
+    assert world.filled(signal, Side.BUY) == D(quantity)

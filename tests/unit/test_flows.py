@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from decimal import Decimal
 
+import msgspec
 import pytest
 
+from actors.exchange.brain import ExchangeBrain
 from actors.messages.control import Control
 from actors.messages.orders import FlowEnded, OrderChanged
 from actors.messages.signals import Executed, Withdraw
@@ -470,3 +472,16 @@ def test_an_order_of_a_flow_that_never_left_is_on_record() -> None:
         (OrderStatus.REJECTED, "UNSENT TRADING_HALTED")
     ]
     assert (world.places, world.state(signal)) == ([], "BLOCKED")
+
+
+def test_the_orders_of_a_flow_under_way_are_not_forgotten_however_many_others_end() -> None:
+    world = FlowWorld()
+    world.settings = msgspec.structs.replace(world.settings, orders_kept=1)
+    world.brain = ExchangeBrain(world.settings)
+    world.start()
+    signal = world.approve_flow(Twap(6 * SECOND, 6), "0.6")
+    world.settle(8 * SECOND)
+    assert sizes(world) == [0.1] * 6
+    assert world.state(signal) == "EXECUTED"
+    bought(world, "1")
+    assert len(world.brain.state.closed) == 1
