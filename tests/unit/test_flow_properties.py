@@ -160,3 +160,24 @@ def test_whatever_happens_no_flow_exceeds_its_approval_and_each_ends_with_exact_
     assert not world.brain.state.active
     assert not world.brain.state.flows
     assert not world.hub._state.ledger.flows
+
+
+def test_a_halt_that_ended_a_brackets_entry_leaves_its_exits_alive_after_a_crash() -> None:
+    world = make_flow_world()
+    world.plan.append("half")
+    world.save()
+    signal = world.approve_flow(Bracket(D(103), D(97), lifetime_ns=60 * SECOND))
+    while not world.places:
+        world.entry(world.cursor)
+    world.run(Control("c1", "halt", "me"))
+    world.settle(SECOND)
+    world.run(Control("c2", "resume", "me"))
+    world.settle(SECOND)
+    world.crash()
+    world.settle(8 * SECOND)
+    assert world.ended(signal) is None
+    world.price(96)
+    world.settle(4 * SECOND)
+    ended = world.ended(signal)
+    assert ended is not None
+    assert (ended.filled, ended.exited, world.position) == (D("0.5"), D("0.5"), 0)

@@ -213,3 +213,15 @@ def test_an_exit_that_is_refused_again_and_again_is_tried_ever_more_slowly() -> 
         ]
         waits.append(sends[0])
     assert waits == [1, 2, 4, 8, 16, 32, 32]
+
+
+def test_an_exit_larger_than_the_venue_takes_goes_in_pieces_without_delay() -> None:
+    rules = make_instrument(max_quantity=D("0.4"))
+    view = view_of("trailing", "none")._replace(instrument=rules)
+    view.flow.fired = "met"
+    legs: list[LegView] = []
+    for quantity in ("0.4", "0.4", "0.2"):
+        move = next_move(view._replace(legs=list(legs)))
+        assert isinstance(move, Send)
+        assert move.quantity == D(quantity)
+        legs.append(leg(view.frame, "filled", Role.STOP, move.quantity, touched_ns=view.now))

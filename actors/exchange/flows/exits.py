@@ -67,7 +67,7 @@ def next_exit(view: View, goal: Decimal) -> Move:
     for leg in working(legs):
         if leg.order.quantity - leg.executed > rest and not leg.cancelling:
             return Cancel(leg.order.client_id, f"only {rest} is left to close")
-    want = view.instrument.round_quantity(min(rest, view.reducible))
+    want = view.instrument.round_quantity(min(rest, view.reducible, view.instrument.max_quantity))
     if view.trading is TradingState.HALTED or view.small(want, None, reduce_only=True):
         return WAIT
     return _stop(view, legs, want) if flow.fired else _take(view, legs, want)
@@ -108,5 +108,6 @@ def _too_soon(view: View, legs: list[LegView], role: Role) -> bool:
             break
         failures += 1
     last = next((leg for leg in reversed(legs) if leg.role is role), None)
-    wait = view.retry_ns << min(max(failures - 1, 0), _DOUBLINGS)
-    return last is not None and view.now - last.touched_ns < wait
+    if last is None or last.executed >= last.order.quantity:
+        return False
+    return view.now - last.touched_ns < view.retry_ns << min(max(failures - 1, 0), _DOUBLINGS)

@@ -136,6 +136,8 @@ class Flows:
             return
         if event.lives_on:
             flow.entered_ns = flow.entered_ns or 1
+            # What had ended the entry alone does not concern the exits.
+            flow.stop = flow.stop if flow.stop is not None and flow.stop.whole else None
             return
         del self._state.flows[event.signal_id]
         self._state.ended_flows.append(event.signal_id)
