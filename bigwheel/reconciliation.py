@@ -74,7 +74,7 @@ def compare(journal: Books, venue: str, books: VenueBooks) -> Agreement:
     ours = {key: order for key, order in journal.orders.items() if order.symbol.startswith(prefix)}
     unknown = sorted(set(theirs) - set(ours))
     missing = sorted(key for key, order in ours.items() if order.status not in _UNSEEN and key not in theirs)
-    legs = Counter(client_id.rpartition("-")[0] for client_id in theirs)
+    legs = Counter(client_id.rpartition("-")[0] for client_id in theirs if client_id not in journal.planned)
     doubled = sum(times - 1 for times in legs.values())
     seen = Counter(trade(fill) for fill in journal.trades if fill.symbol.startswith(prefix))
     happened = Counter(trade(fill) for fill in books.fills)

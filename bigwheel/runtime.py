@@ -6,6 +6,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,13 +15,17 @@ import ray
 from ray import cloudpickle
 
 from actors import names
+from actors.gateway.requests import MANUAL
 from actors.strategy.plan import StrategyPlan
 from actors.tree import Planner
 from bigwheel.client import GatewayClient
 from bigwheel.errors import SessionError, UsageError
+from bigwheel.executions import ExecutionStatus, execute, execution_status, withdraw
 from bigwheel.queries import SignalRow, open_journal, select
 from bigwheel.session import Session, start_ray
 from conf import Settings, load
+from exchanges.model.flow import Flow
+from exchanges.model.order import Side
 from runtime.supervision.spec import encode_spec
 from strategies.registry import resolve
 from strategies.strategy import Strategy
@@ -182,6 +187,58 @@ class Runtime:
         """Signals from the journal, the one that changed last first."""
         with open_journal(self.settings.store) as journal:
             return select(journal, state=state, symbol=symbol, strategy=strategy, since_ns=since_ns, limit=limit)
+
+    def execute_signal(
+        self,
+        symbol: str,
+        side: Side | str,
+        quantity: Decimal | str | float | None = None,
+        *,
+        flow: Flow | None = None,
+        limit_price: Decimal | str | float | None = None,
+        reduce_only: bool = False,
+        strategy: str = MANUAL,
+        reason: str = "",
+        ttl_s: float = 10.0,
+    ) -> str:
+        """Give a signal by hand: it passes risk and all gates like a strategy's. Returns its id once it is journaled.
+
+        Args:
+            symbol: A full symbol of the session.
+            side: ``buy`` or ``sell``.
+            quantity: Base units; left out, the risk supervisor sizes it.
+            flow: How it is to be carried out, such as ``Twap(...)``; left out, as one order that takes at once.
+            limit_price: The worst price.
+            reduce_only: It may only lower a position.
+            strategy: Whom it, and what it fills, is booked under.
+            reason: Shown by ``bigwheel why``.
+            ttl_s: Seconds within which it must be approved and begun.
+
+        Raises:
+            UsageError: the order is faulty.
+            SessionError: the session does not take it.
+        """
+        amounts = {"quantity": quantity, "limit_price": limit_price}
+        return execute(
+            self._client,
+            self._symbols(symbol)[0],
+            side,
+            flow=flow,
+            reduce_only=reduce_only,
+            strategy=strategy,
+            reason=reason,
+            ttl_s=ttl_s,
+            **{name: None if amount is None else str(amount) for name, amount in amounts.items()},
+        )
+
+    def get_execution_status(self, signal_id: str) -> ExecutionStatus:
+        """State, orders, what has filled and what is left of a signal; raises ``UsageError`` if there is none."""
+        with open_journal(self.settings.store) as journal:
+            return execution_status(journal, signal_id)
+
+    def withdraw(self, signal_id: str, reason: str = "") -> None:
+        """Cancel what a signal led to, as far as it has not happened."""
+        withdraw(self._client, signal_id, reason)
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """By symbol: position, average entry, realised and unrealised profit."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 
-from exchanges.model.flow import Flow
+from exchanges.model.flow import Flow, fault
 from exchanges.model.market import MarketData, last_price
 from exchanges.model.order import Side
 from exchanges.model.position import Position
@@ -129,6 +129,10 @@ class Desk:
             sources={name: _opinion(name, value) for name, value in (sources or {}).items()},
             flow=flow,
         )
+        if flow is not None:
+            wrong = fault(flow, self.symbol, signal.side, reduce_only=reduce_only, limit_price=signal.limit_price)
+            if wrong:
+                raise StrategyError(f"{wrong}; correct the call")
         return signal.id if self.driver.emit(signal) else ""
 
 

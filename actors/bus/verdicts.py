@@ -55,6 +55,8 @@ def _mismatch(signal: Signal, order: ApprovedOrder) -> str:
         return f"expected {signal.side.value} {signal.symbol}, found {order.side.value} {order.symbol}"
     if order.quantity <= 0:
         return f"expected a quantity above 0, found {order.quantity}"
+    if order.flow != signal.flow:
+        return f"expected the signal's flow, found {order.flow}"
     return ""
 
 

@@ -28,6 +28,8 @@ VENUE_DEADLINE_S = 60.0
 CASH = {"bybit": "USDT", "alpaca": "USD", "kalshi": "USD"}
 """What each venue's account is kept in."""
 
+TAKES_AT_ONCE = ("kalshi",)
+"""Where a reduce-only order is filled at once or cancelled."""
 PUSHES_BALANCES = ("bybit",)
 BALANCE_NS = 2_000_000_000
 """How long after a fill the others are asked: a burst of fills is one question, well within their limits."""
@@ -56,6 +58,7 @@ class ExchangeConnection(TradingHost):
                 cash_currency=CASH[self.venue],
                 ring=told.ring,
                 reconcile_ns=int(told.reconcile_s * 1e9),
+                exits_rest=self.venue not in TAKES_AT_ONCE,
                 balance_ns=0 if self.venue in PUSHES_BALANCES else BALANCE_NS,
             )
         )

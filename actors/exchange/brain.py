@@ -12,6 +12,7 @@ from actors.exchange.account import Account
 from actors.exchange.admission import Admission
 from actors.exchange.execution import Execution
 from actors.exchange.feed import Feed, FeedDue
+from actors.exchange.flows.runner import Flows
 from actors.exchange.latch import Latch
 from actors.exchange.ledger import FillLedger
 from actors.exchange.outbox import Outbox
@@ -47,10 +48,14 @@ KINDS = (
     "ControlTaken",
     "Expired",
     "Filled",
+    "FlowEnded",
+    "LegPlanned",
+    "LegRefused",
     "OrderChanged",
     "Repaired",
     "SymbolHalted",
     "TradingStateChanged",
+    "Withdraw",
 )
 """The journal entries the connection subscribes to."""
 
@@ -99,21 +104,24 @@ class ExchangeBrain:
         self._admission = Admission(settings, state)
         self._execution = Execution(settings, state, self._outbox, self._ledger, self._admission)
         self._reconciler = Reconciler(settings, state, self._outbox, self._ledger, self._execution)
-        self._latch = Latch(settings, state, self._outbox, self._admission, self._execution)
+        self._flows = Flows(settings, state, self._outbox, self._ledger, self._admission, self._execution)
+        self._latch = Latch(settings, state, self._outbox, self._admission, self._execution, self._flows)
         self._panic = Panic(settings, state, self._outbox, self._execution, self._reconciler)
-        self._replay = Replay(settings, state, self._outbox, self._ledger, self._execution)
+        self._replay = Replay(settings, state, self._outbox, self._ledger, self._execution, self._flows)
         self._account = Account(settings, state, self.feed)
 
     def receive(self, message: Message, ctx: Context) -> None:
         """Handle one message; see ``runtime.behavior.Behavior``."""
         if isinstance(message, MarketData):
             self.feed.publish(message, ctx)
+            self._flows.market(message, ctx)
             return
         handler = self._handlers.get(type(message))
         if handler is None:
             ctx.count(f"exchange.unexpected.{type(message).__name__}")
             return
         handler(message, ctx)
+        self._flows.run(ctx)
         if self.state.live and not isinstance(message, Entry | Stopping):
             self._account.tell(ctx)
 
@@ -124,12 +132,13 @@ class ExchangeBrain:
         state = self.state
         if state.epoch != message.epoch:
             state.epoch, state.seqs = message.epoch, {}
-        state.live = state.matched = state.public_up = state.private_up = False
+        state.live = state.matched = state.public_up = state.private_up = state.stopping = False
         state.fetch_sent_ns = state.fetch_due_ns = state.told_ns = 0
         state.peers, state.down, state.suspects = {}, [], {}
         for tracked in state.active.values():
             tracked.asking, tracked.outstanding = False, True
             tracked.query_due_ns = tracked.absent_ns = tracked.resend_due_ns = 0
+            tracked.amending = None
         ctx.timer(_TICK, self.settings.tick_ns, ExchangeTick())
 
     def _entry(self, entry: Entry, ctx: Context) -> None:
@@ -161,6 +170,7 @@ class ExchangeBrain:
             self._reconciler.tick(ctx)
 
     def _stopping(self, message: Stopping, ctx: Context) -> None:
+        self.state.stopping = True
         if self.settings.cancel_on_stop:
             self._execution.cancel_working(f"stopping: {message.reason}", ctx)
 
@@ -313,6 +323,7 @@ class ExchangeBrain:
                 }
                 for symbol, held in state.positions.items()
             },
+            "flows": self._flows.status(),
             "unknown": state.unknown(),
             "outstanding": state.outstanding,
             "foreign_orders": state.foreign_orders,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from actors.exchange.settings import ExchangeSettings
@@ -9,6 +11,8 @@ from actors.exchange.state import ConnectionState
 from actors.messages.orders import Repaired
 from exchanges.model.order import Fill
 from exchanges.model.position import Position
+
+_ZERO = Decimal(0)
 
 
 class FillLedger:
@@ -39,14 +43,31 @@ class FillLedger:
         state.executed_ns = max(state.executed_ns, fill.ts_ns)
         self._prune()
 
-    def apply(self, fill: Fill) -> Position | None:
-        """The position after a new execution; ``None`` if it is known already."""
+    def apply(self, fill: Fill, strategy: str = "") -> Position | None:
+        """The position after a new execution (of ``strategy``'s); ``None`` if it is known already."""
         if self.known(fill):
             return None
         self.remember(fill)
         position = self.position(fill.symbol).apply(fill)
         self._state.positions[fill.symbol] = position
+        self._share(strategy, fill, position)
         return position
+
+    def share(self, strategy: str, symbol: str) -> Decimal:
+        """What the strategy holds by its own fills, signed."""
+        return self._state.shares.get(f"{strategy}|{symbol}", _ZERO)
+
+    def _share(self, strategy: str, fill: Fill, position: Position) -> None:
+        shares = self._state.shares
+        if strategy:
+            key = f"{strategy}|{fill.symbol}"
+            held = shares.pop(key, _ZERO) + fill.quantity * fill.side.sign
+            if held:
+                shares[key] = held
+        elif not position.quantity:
+            # A panic, or somebody else, has closed what all of them held.
+            for key in [key for key in shares if key.partition("|")[2] == fill.symbol]:
+                del shares[key]
 
     def put(self, position: Position, as_of_ns: int) -> None:
         """Take over the venue's figure, which holds the symbol's executions up to ``as_of_ns`` (venue time)."""

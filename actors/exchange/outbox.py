@@ -15,7 +15,15 @@ import msgspec
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, TrackedOrder
 from actors.messages.control import ControlTaken
-from actors.messages.orders import Filled, OrderChanged, Repaired, SymbolHalted
+from actors.messages.orders import (
+    Filled,
+    FlowEnded,
+    LegPlanned,
+    LegRefused,
+    OrderChanged,
+    Repaired,
+    SymbolHalted,
+)
 from actors.messages.signals import Blocked, Expired, Unsent
 from actors.names import BUS
 from exchanges.model.order import Fill
@@ -38,9 +46,14 @@ def key_of(message: Message) -> str:
     """What a report and its journal entry have in common."""
     if isinstance(message, OrderChanged):
         order = message.order
-        return f"order/{order.client_id}/{order.status.value}/{order.filled}/{order.venue_id}/{order.quantity}"
+        shape = f"{order.quantity}/{order.price}"
+        return f"order/{order.client_id}/{order.status.value}/{order.filled}/{order.venue_id}/{shape}"
     if isinstance(message, Filled):
         return f"fill/{message.fill.execution_id}"
+    if isinstance(message, LegPlanned | LegRefused):
+        return f"leg/{message.order.client_id if isinstance(message, LegPlanned) else message.client_id}"
+    if isinstance(message, FlowEnded):
+        return f"flow/{message.signal_id}/{message.lives_on}"
     if isinstance(message, Repaired):
         return f"repair/{message.id}"
     if isinstance(message, SymbolHalted):

@@ -6,13 +6,22 @@ import msgspec
 
 from actors.exchange import orders
 from actors.exchange.execution import Execution, as_pending
+from actors.exchange.flows.runner import Flows
 from actors.exchange.ledger import FillLedger
 from actors.exchange.orders import OrderEvent
 from actors.exchange.outbox import Outbox
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, TrackedOrder
-from actors.messages.orders import Filled, OrderChanged, Repaired, SymbolHalted
-from actors.messages.signals import Approved, Blocked, Expired
+from actors.messages.orders import (
+    Filled,
+    FlowEnded,
+    LegPlanned,
+    LegRefused,
+    OrderChanged,
+    Repaired,
+    SymbolHalted,
+)
+from actors.messages.signals import Approved, Blocked, Expired, Withdraw
 from exchanges.model.order import OrderStatus
 from runtime.behavior import Context
 from runtime.message import Message
@@ -28,23 +37,30 @@ class Replay:
         outbox: Outbox,
         ledger: FillLedger,
         execution: Execution,
+        flows: Flows,
     ) -> None:
         self._settings = settings
         self._state = state
         self._outbox = outbox
         self._ledger = ledger
         self._execution = execution
+        self._flows = flows
 
     def take(self, event: Message, ctx: Context) -> None:
         """Take in one journaled event of this venue; those of other venues are passed over."""
         if not self._concerns(event):
             return
         if isinstance(event, Approved):
-            self._execution.approve(event.order, ctx)
+            if event.order.flow is not None:
+                self._flows.open(event.order, ctx)
+            else:
+                self._execution.approve(event.order, ctx)
             return
         self._outbox.confirm(event)
         if isinstance(event, SymbolHalted):
             self._halted(event)
+        elif isinstance(event, LegPlanned | LegRefused | FlowEnded | Withdraw):
+            self._flows.take(event, ctx)
         elif not self._state.live:
             self._fold(event)
 
@@ -56,7 +72,7 @@ class Replay:
             return event.order.symbol.startswith(f"{venue}:")
         if isinstance(event, Filled):
             return event.fill.symbol.startswith(f"{venue}:")
-        if isinstance(event, Blocked | Expired):
+        if isinstance(event, Blocked | Expired | LegPlanned | LegRefused | FlowEnded | Withdraw):
             return event.symbol.startswith(f"{venue}:")
         return False
 
@@ -98,7 +114,7 @@ class Replay:
 
     def _filled(self, event: Filled) -> None:
         tracked = self._state.find(event.fill.client_id)
-        if self._ledger.apply(event.fill) is not None and tracked is not None:
+        if self._ledger.apply(event.fill, event.strategy) is not None and tracked is not None:
             tracked.maybe_sent = True
             orders.execute(tracked, event.fill)
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from actors.exchange.flows.state import FlowState
 from actors.messages.control import TradingState
 from actors.messages.orders import Watch
 from exchanges.model.instrument import Instrument
@@ -60,6 +61,12 @@ class TrackedOrder(msgspec.Struct):
     cancel_due_ns: int = 0
     fills_due_ns: int = 0
     fills_tries: int = 0
+    role: str = ""
+    """What it is for in its signal's flow; empty for an order that is a signal's only one."""
+    amending: Decimal | None = None
+    """The price asked for by an amendment whose outcome is open."""
+    amended_ns: int = 0
+    amend_refused: bool = False
 
     @property
     def client_id(self) -> str:
@@ -149,6 +156,13 @@ class ConnectionState(msgspec.Struct):
     counted: dict[str, dict[str, int]] = {}
     """Market data so far by symbol and kind, over all epochs; a bar counts when it is closed."""
     watches: dict[str, Watch] = {}
+    flows: dict[str, FlowState] = {}
+    """By signal, until the journal has their end."""
+    ended_flows: list[str] = []
+    shares: dict[str, Decimal] = {}
+    """What a strategy holds of a symbol by its own fills, by ``strategy|symbol``; none is left out."""
+    stopping: bool = False
+    """Told to stop: nothing new leaves."""
 
     @property
     def outstanding(self) -> list[str]:

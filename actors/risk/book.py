@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.messages.orders import Filled, OrderChanged, Repaired
+from actors.messages.orders import Filled, FlowEnded, LegPlanned, OrderChanged, Repaired
 from actors.messages.signals import ApprovedOrder
+from exchanges.model.flow import protects
 from exchanges.model.order import OrderStatus, Side
 from exchanges.model.position import Position
 
@@ -28,7 +29,9 @@ class Commitment(msgspec.Struct):
     """An order that may still fill. ``firm`` once its approval is journaled.
 
     ``price`` is the worst price it was approved at. ``until_ns`` ends a reservation the bus
-    never confirms.
+    never confirms. A flow's approval is one commitment, until its entry has ended; its orders are
+    commitments of no size, kept for their state. ``waits``: exits that wait for their price, and
+    stand in no other exit's way.
     """
 
     signal_id: str
@@ -43,6 +46,7 @@ class Commitment(msgspec.Struct):
     status: OrderStatus = OrderStatus.PENDING
     reported: Decimal = _ZERO
     filled: Decimal = _ZERO
+    waits: bool = False
 
     @property
     def outstanding(self) -> Decimal:
@@ -75,13 +79,15 @@ class Bounds(msgspec.Struct, frozen=True):
 class Book(msgspec.Struct):
     """The exposure. Commitments are by client order id, the rest by symbol.
 
-    ``contracts`` is what one contract pays, for those that pay all or nothing.
+    ``contracts`` is what one contract pays, for those that pay all or nothing. ``frames`` are the
+    flows under way: by signal, the client id its approval bears.
     """
 
     positions: dict[str, Position] = {}
     commitments: dict[str, Commitment] = {}
     marks: dict[str, Mark] = {}
     contracts: dict[str, Decimal] = {}
+    frames: dict[str, str] = {}
     day: int = 0
     day_start: Decimal = _ZERO
 
@@ -112,7 +118,8 @@ class Book(msgspec.Struct):
         held = self.position(symbol).quantity
         if held * side.sign >= 0:
             return _ZERO
-        same = sum((o.outstanding for _, o in self.outstanding(symbol) if o.side is side), _ZERO)
+        orders = [order for _, order in self.outstanding(symbol) if order.side is side and not order.waits]
+        same = sum((order.outstanding for order in orders), _ZERO)
         return max(abs(held) - same, _ZERO)
 
     def price(self, symbol: str) -> Decimal:
@@ -175,6 +182,7 @@ def reserve(book: Book, order: ApprovedOrder, until_ns: int, worst: Decimal) -> 
         price=worst,
         reduce_only=order.reduce_only,
         until_ns=until_ns,
+        waits=protects(order.flow),
     )
 
 
@@ -184,11 +192,30 @@ def confirm(book: Book, order: ApprovedOrder) -> None:
     commitment = book.commitments[order.client_id]
     commitment.firm = True
     commitment.quantity, commitment.reduce_only = order.quantity, order.reduce_only
+    if order.flow is not None:
+        book.frames[order.signal_id] = order.client_id
+
+
+def leg_planned(book: Book, event: LegPlanned) -> None:
+    """A flow's next order may be out from now on; what it can come to is in the flow's own commitment."""
+    if event.signal_id in book.frames:
+        order = event.order
+        book.commitments[order.client_id] = Commitment(
+            signal_id=event.signal_id,
+            strategy=event.strategy,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=_ZERO,
+            price=order.price or _ZERO,
+            reduce_only=order.reduce_only,
+            until_ns=0,
+            firm=True,
+        )
 
 
 def order_changed(book: Book, event: OrderChanged) -> None:
     """Fold an order's new state; it is let go once it is final and its fills are in."""
-    order = event.order
+    order, leg = event.order, event.signal_id in book.frames
     commitment = book.commitments.get(order.client_id)
     if commitment is None:
         if order.status.final:
@@ -198,7 +225,7 @@ def order_changed(book: Book, event: OrderChanged) -> None:
             event.strategy,
             order.symbol,
             order.side,
-            order.quantity,
+            _ZERO if leg else order.quantity,
             order.price or _ZERO,
             order.reduce_only,
             0,
@@ -207,8 +234,10 @@ def order_changed(book: Book, event: OrderChanged) -> None:
         )
         book.commitments[order.client_id] = commitment
     commitment.firm = True
-    commitment.status, commitment.reported = order.status, order.filled
-    commitment.quantity = max(commitment.quantity, order.quantity)
+    commitment.status = order.status
+    if not leg:
+        commitment.reported = order.filled
+        commitment.quantity = max(commitment.quantity, order.quantity)
     _let_go(book, order.client_id)
 
 
@@ -219,11 +248,20 @@ def filled(book: Book, event: Filled) -> None:
     mark = book.marks.get(fill.symbol)
     if mark is None or mark.recv_ns == 0:
         book.marks[fill.symbol] = Mark(fill.price, fill.price, fill.price, 0)
-    commitment = book.commitments.get(fill.client_id)
-    if commitment is not None:
+    frame = book.commitments.get(book.frames.get(event.signal_id, ""))
+    if frame is not None and frame.side is fill.side:
+        frame.filled += fill.quantity
+    elif event.signal_id not in book.frames and fill.client_id in book.commitments:
+        commitment = book.commitments[fill.client_id]
         commitment.firm = True
         commitment.filled += fill.quantity
         _let_go(book, fill.client_id)
+
+
+def flow_ended(book: Book, event: FlowEnded) -> None:
+    """Fold the end of a flow; the room it held is given back when its signal ends."""
+    if not event.lives_on:
+        book.frames.pop(event.signal_id, None)
 
 
 def repaired(book: Book, event: Repaired) -> None:

@@ -7,7 +7,15 @@ from typing import Any
 
 from actors.messages.control import TradingStateChanged
 from actors.messages.learning import FeedbackIssued
-from actors.messages.orders import ExchangeState, Filled, OrderChanged, Repaired, SymbolHalted
+from actors.messages.orders import (
+    ExchangeState,
+    Filled,
+    FlowEnded,
+    LegPlanned,
+    OrderChanged,
+    Repaired,
+    SymbolHalted,
+)
 from actors.messages.signals import Approved, Blocked, Executed, Expired, Verdict
 from actors.risk import book
 from actors.risk.case import Feedback, View
@@ -94,6 +102,14 @@ def _filled(state: RiskState, settings: RiskSettings, event: Filled, ts: int) ->
     book.filled(state.book, event)
 
 
+def _leg(state: RiskState, settings: RiskSettings, event: LegPlanned, ts: int) -> None:
+    book.leg_planned(state.book, event)
+
+
+def _flow_ended(state: RiskState, settings: RiskSettings, event: FlowEnded, ts: int) -> None:
+    book.flow_ended(state.book, event)
+
+
 def _repaired(state: RiskState, settings: RiskSettings, event: Repaired, ts: int) -> None:
     book.repaired(state.book, event)
 
@@ -129,6 +145,8 @@ _FOLDS: dict[type[Message], Callable[[RiskState, RiskSettings, Any, int], None]]
     Executed: _ended,
     OrderChanged: _order,
     Filled: _filled,
+    LegPlanned: _leg,
+    FlowEnded: _flow_ended,
     Repaired: _repaired,
     SymbolHalted: _halted,
     TradingStateChanged: _trading,

@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.risk.settings import RiskSettings
+from exchanges.model.flow import priced_at
 from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.order import OrderType, Side
 from strategies.signal import Signal
@@ -47,7 +48,7 @@ def plan(signal: Signal, instrument: Instrument, reference: Decimal, room: Room,
     lose. Rounded down to the lot. One order opposite to the
     position may close it and go beyond; the exposure is then that of the result.
     """
-    limit = limit_price(signal, instrument, reference, settings)
+    limit = limit_price(signal, instrument, priced_at(signal.flow, signal.symbol, signal.side, reference), settings)
     worst = max(reference, limit)
     wanted = _wanted(signal, instrument, reference, limit, room, settings)
     if room.must_reduce:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bigwheel.cli import control, download, inspect, journal, run
+from bigwheel.cli import control, download, execute, inspect, journal, run
 
 app = typer.Typer(
     name="bigwheel",
@@ -18,6 +18,9 @@ app.command("download")(download.download)
 app.command("status")(inspect.status)
 app.command("signals")(inspect.signals)
 app.command("why")(inspect.why)
+app.command("execute")(execute.execute)
+app.command("withdraw")(execute.withdraw)
+app.command("execution")(execute.execution)
 app.command("panic")(control.panic)
 app.command("halt")(control.halt)
 app.command("reduce")(control.reduce)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import multiprocessing
 import re
@@ -15,7 +16,7 @@ import msgspec
 
 from runtime.simulation.faults import FaultPlan
 from runtime.simulation.world import SimulationFailure
-from tests.simulation.scenario import Scenario
+from tests.simulation.scenario import FLOW_TRADERS, TRADERS, Scenario
 
 EVERYTHING = 10_000_000
 """Lines of history kept when one seed is looked at."""
@@ -33,9 +34,13 @@ class Outcome(msgspec.Struct):
     records: dict[str, int]
 
 
-def run_seed(seed: int, *, trace: int = 0) -> tuple[Outcome, Scenario]:
-    """One run; a broken invariant is in the outcome, any other exception is raised."""
-    scenario, began, failure = Scenario(seed, trace=trace), time.perf_counter(), ""
+def run_seed(seed: int, *, trace: int = 0, flows: bool = False) -> tuple[Outcome, Scenario]:
+    """One run; a broken invariant is in the outcome, any other exception is raised.
+
+    With ``flows`` everybody trades through flows.
+    """
+    traders = FLOW_TRADERS if flows else TRADERS
+    scenario, began, failure = Scenario(seed, traders=traders, trace=trace), time.perf_counter(), ""
     try:
         scenario.run()
     except SimulationFailure as error:
@@ -46,23 +51,24 @@ def run_seed(seed: int, *, trace: int = 0) -> tuple[Outcome, Scenario]:
     return Outcome(seed, failure, world.events, world.messages, seconds, faults, dict(scenario.audit.kinds)), scenario
 
 
-def _outcome(seed: int) -> Outcome:
+def _outcome(seed: int, *, flows: bool = False) -> Outcome:
     logging.disable(logging.CRITICAL)
     try:
-        return run_seed(seed)[0]
+        return run_seed(seed, flows=flows)[0]
     except Exception as error:
         # The campaign goes on: a seed that breaks the simulation itself is a failure like any other.
         text = f"seed {seed}: the simulation raised {error!r}; replay it with: scripts/simulate --seed {seed} --trace"
         return Outcome(seed, text, 0, 0, 0.0, {}, {})
 
 
-def run_seeds(seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
+def run_seeds(seeds: Sequence[int], jobs: int, *, flows: bool = False) -> Iterator[Outcome]:
     """The outcomes in the order of the seeds, each run in one of ``jobs`` processes."""
+    run = functools.partial(_outcome, flows=flows)
     if jobs == 1:
-        yield from map(_outcome, seeds)
+        yield from map(run, seeds)
         return
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=500) as pool:
-        yield from pool.imap(_outcome, seeds, chunksize=4)
+        yield from pool.imap(run, seeds, chunksize=4)
 
 
 def report(outcomes: Sequence[Outcome], seconds: float) -> str:
@@ -86,10 +92,10 @@ def report(outcomes: Sequence[Outcome], seconds: float) -> str:
     )
 
 
-def show(seed: int, *, trace: bool, only: str) -> int:
+def show(seed: int, *, trace: bool, only: str, flows: bool = False) -> int:
     """Run one seed; with ``trace`` print its history, narrowed to the lines that match ``only``."""
     plan = FaultPlan.from_seed(seed)
-    outcome, scenario = run_seed(seed, trace=EVERYTHING if trace else 0)
+    outcome, scenario = run_seed(seed, trace=EVERYTHING if trace else 0, flows=flows)
     pattern = re.compile(only)
     for line in scenario.world.lines():
         if pattern.search(line):
@@ -110,12 +116,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, help="run this one seed")
     parser.add_argument("--trace", action="store_true", help="with --seed: print its history")
     parser.add_argument("--only", default="", help="with --trace: a regular expression its lines must match")
+    parser.add_argument("--flows", action="store_true", help="everybody trades through flows")
     options = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     if options.seed is not None:
-        return show(options.seed, trace=options.trace, only=options.only)
+        return show(options.seed, trace=options.trace, only=options.only, flows=options.flows)
     began, outcomes = time.monotonic(), []
-    for outcome in run_seeds(range(options.first, options.first + options.seeds), options.jobs):
+    for outcome in run_seeds(range(options.first, options.first + options.seeds), options.jobs, flows=options.flows):
         outcomes.append(outcome)
         if outcome.failure:
             print(outcome.failure, flush=True)
