@@ -127,7 +127,7 @@ def test_exit_closes_what_is_held_and_nothing_else() -> None:
     brain, ctx = started(Leaver)
     feed(brain, ctx, [trade(1)])
     assert emitted(ctx) == []
-    brain.desk.position = Position(SYMBOL, Decimal("-0.3"), Decimal("-30"))
+    brain.desk.positions[SYMBOL] = Position(SYMBOL, Decimal("-0.3"), Decimal("-30"))
     feed(brain, ctx, [trade(2)])
     (signal,) = emitted(ctx)
     assert (signal.side, signal.quantity, signal.reduce_only) == (Side.BUY, Decimal("0.3"), True)
