@@ -159,7 +159,7 @@ class Desk:
             reduce_only=reduce_only,
             dry_run=self.dry_run,
             sources={name: _opinion(name, value) for name, value in (sources or {}).items()},
-            flow=flow,
+            flow=_carried(flow),
         )
         return signal.id if self.driver.emit(signal) else ""
 
@@ -181,6 +181,15 @@ def _opinion(source: str, value: float) -> float:
     if not -1.0 <= value <= 1.0:
         raise StrategyError(f"expected the opinion of {source} from -1 (sell) to 1 (buy), found {value!r}; scale it")
     return float(value)
+
+
+def _carried(flow: Flow | None) -> Flow | None:
+    if flow is not None and not isinstance(flow, Flow):
+        raise StrategyError(
+            f"expected flow to be a way to carry out, such as Rest() or Twap(...), found {flow!r}; a feature needs "
+            "another name"
+        )
+    return flow
 
 
 def _span(seconds: float) -> int:
