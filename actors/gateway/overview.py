@@ -28,7 +28,6 @@ def overview(tree: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     }
     connections = {name.partition("/")[2]: cell for name, cell in cells.items() if name.startswith("exchange/")}
     bus = cells.get("bus", {})
-    signals = _signals(bus)
     counters = _counters(details.values())
     dumps = _latency_dumps(details.values())
     return {
@@ -48,7 +47,7 @@ def overview(tree: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
             for detail in details.values()
             if isinstance(detail.get("venue"), Mapping)
         },
-        "signals": signals,
+        "signals": _signals(bus),
         "open_signals": sum(bus.get("open", {}).values()) if bus else 0,
         "stuck_signals": bus.get("stuck", []),
         "ticks": sum(_ticks(kinds) for cell in connections.values() for kinds in cell.get("data", {}).values()),

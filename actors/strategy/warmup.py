@@ -57,7 +57,7 @@ class WarmUp:
 
     def again(self, connection: str, ctx: Context) -> None:
         """A connection came back: ask it for what has not been answered."""
-        if not self.state.past:
+        if self._settings.history and not self.state.past:
             self._ask(ctx, connection)
 
     def told(self, told: HistoryTold, ctx: Context) -> None:

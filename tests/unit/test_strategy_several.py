@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from actors import names
 from actors.messages.orders import Filled, Watch, Watching
@@ -17,7 +20,7 @@ from actors.strategy.plan import StrategyPlan, planned
 from actors.strategy.settings import BrainSettings
 from actors.tree import Planner
 from conf import Settings
-from exchanges.model.market import MarketData, Trade
+from exchanges.model.market import Bar, MarketData, Trade
 from exchanges.model.order import Fill, Liquidity, Side
 from exchanges.model.position import Position
 from runtime.lifecycle import Entry, PeerUp
@@ -255,3 +258,80 @@ def test_the_factory_builds_it_with_the_streams_of_each_venue() -> None:
     lacking = Settings(symbols=ALL, exchange={"alpaca": {"streams": ["quote"]}})
     with pytest.raises(StrategyError, match=r"pair on alpaca:BTC/USD needs Trade, .*exchange\.alpaca\.streams"):
         build(lacking, plan, Pair)
+
+
+# -- crashes -----------------------------------------------------------------------
+
+
+class Lively(Strategy):
+    """Trades on bars of its own length and on where its symbols stand to each other."""
+
+    together = True
+    timeframes = ("2s",)
+
+    def __init__(self) -> None:
+        self.bars: list[tuple[str, int, float]] = []
+        self.prices: dict[str, float] = {}
+
+    def on_trade(self, trade: Trade) -> None:
+        self.prices[trade.symbol] = trade.price
+        if len(self.prices) == 2 and trade.price > self.prices[self.symbols[0]] + 1:
+            self.sell(1.0, "dear", symbol=trade.symbol)
+
+    def on_bar(self, bar: Bar) -> None:
+        self.bars.append((bar.symbol, bar.ts_ns, bar.close))
+        self.buy(1.0, "a bar", symbol=bar.symbol)
+
+
+class Feeding:
+    """A connection with two symbols that serves again what a successor has not seen."""
+
+    def __init__(self, data: list[Trade]) -> None:
+        self.data = data
+        self.ids: list[str] = []
+        self.brain, self.ctx = self._make(1)
+
+    def _make(self, epoch: int, snapshot: bytes = b"") -> tuple[StrategyBrain, FakeContext]:
+        brain = StrategyBrain(BrainSettings(), Lively.create(BTC, {}, LABEL, (BTC, ETH)))
+        if snapshot:
+            brain.restore(snapshot)
+        ctx = FakeContext("strategy/lively", epoch=epoch, journal=False)
+        ctx.start(brain, restored=bool(snapshot), caught_up=0)
+        answer(brain, ctx, "exchange/bybit")
+        return brain, ctx
+
+    def run(self, start: int, end: int) -> None:
+        give(self.brain, self.ctx, *self.data[start:end])
+        self.ids += [signal.id for signal in emitted(self.ctx)]
+        self.ctx.clear()
+
+    def crash(self, snapshot: bytes, at: int) -> None:
+        """A successor asks for what came after its marks; the connection serves it in the order in which it came."""
+        self.brain, self.ctx = self._make(self.ctx.epoch + 1, snapshot)
+        after = self.ctx.sent(Watch)[-1].after
+        self.ctx.clear()
+        again = [piece for piece in self.data[:at] if (piece.epoch, piece.seq) > after.get(piece.symbol, (0, 0))]
+        give(self.brain, self.ctx, *again)
+        self.ids += [signal.id for signal in emitted(self.ctx)]
+        self.ctx.clear()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 120), st.integers(0, 60))
+def test_a_crash_at_any_moment_changes_neither_bars_nor_signals(seed: int, kept: int, further: int) -> None:
+    source, seqs, data = random.Random(seed), {BTC: 0, ETH: 0}, []
+    at_ns = START_NS
+    for _ in range(160):
+        symbol = source.choice((BTC, ETH))
+        seqs[symbol] += 1
+        at_ns += source.randrange(900_000_000)
+        data.append(Trade(symbol, 1, seqs[symbol], at_ns, at_ns, 100 + source.gauss(0, 2), 1.0, "buy"))
+    one, two = Feeding(data), Feeding(data)
+    one.run(0, 160)
+    two.run(0, kept)
+    snapshot = two.brain.snapshot()
+    two.run(kept, kept + further)
+    two.crash(snapshot, min(kept + further, 160))
+    two.run(min(kept + further, 160), 160)
+    assert two.brain.strategy.bars == one.brain.strategy.bars  # type: ignore[attr-defined]
+    assert set(two.ids) == set(one.ids)
