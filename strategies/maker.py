@@ -54,7 +54,7 @@ class Maker(Strategy):
         gamma: float = Field(default=200.0, gt=0, description="aversion to inventory")
         kappa: float = Field(default=2000.0, gt=0, description="how fast fills get rarer, per fraction of the price")
         horizon_s: float = Field(default=60.0, gt=0, description="seconds the inventory's risk is counted over")
-        window: int = Field(default=60, ge=5, description="seconds of volatility")
+        window: int = Field(default=30, ge=5, description="seconds of volatility")
         least_bps: float = Field(default=2.0, ge=0, description="least distance from fair, basis points: the fees")
         band_bps: float = Field(default=1.0, ge=0, description="how far off a quote may be before it is replaced")
         lifetime_s: float = Field(default=15.0, gt=0, description="seconds a quote rests")
