@@ -16,6 +16,7 @@ from conf import Settings
 from runtime.supervision.assignment import CellAssignment
 from runtime.supervision.policy import Intensity
 from runtime.supervision.spec import ChildSpec, SupervisorSpec, encode_spec
+from runtime.telemetry.logs import LogRules
 from strategies.registry import resolve
 
 SUPERVISOR = "actors.supervisor:TradingSupervisor"
@@ -55,6 +56,7 @@ class Planner:
             cells=tuple(cells),
             settings=self._json,
             journal=journal,
+            journal_bytes=self.settings.bus.map_size_mb << 20 if journal else 0,
             spares=spares,
             heartbeat_s=care.heartbeat_s,
             hang_after_s=care.hang_after_s,
@@ -190,10 +192,12 @@ class Planner:
             self.strategies(self.configured() if strategies else []),
             self.child(names.GATEWAY, "gateway", "actors.gateway.actor:Gateway"),
         ]
+        told = self.settings.logging
         return SupervisorSpec(
             name=names.ROOT,
             kind="root",
             children=tuple(children),
             intensity=self.intensity,
             run_dir=str(self.settings.store),
+            logs=LogRules(told.level.upper(), told.max_mb << 20, told.keep),
         )

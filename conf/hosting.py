@@ -93,11 +93,10 @@ class SupervisionSettings(Section):
 
 
 class LoggingSettings(Section):
-    """What is written to the log files under the store folder."""
+    """What is written to the log files under the store folder, one JSON object a line."""
 
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="the least severity written"
     )
-    json_lines: bool = Field(default=False, description="true writes one JSON object a line")
     max_mb: Count = Field(default=50, description="a log file is rotated at this size, in MiB")
     keep: Annotated[int, Field(ge=0)] = Field(default=5, description="rotated files kept")

@@ -327,6 +327,9 @@ class StrategyBrain:
         if signal.conviction < self.desk.thresholds[signal.symbol] and not signal.reduce_only:
             self._tally("withheld_conviction")
             return False
+        if signal.ttl_ns > self.settings.max_ttl_ns:
+            signal = msgspec.structs.replace(signal, ttl_ns=self.settings.max_ttl_ns)
+            self._tally("ttl_capped")
         age = self._context.now - signal.cause.recv_ns if signal.cause.recv_ns > 0 else 0
         if age > 0:
             # Data that waited makes the signal older, so its life is shorter; the bus expires it, on record.

@@ -34,6 +34,7 @@ def build(
     sections = {symbol: settings.exchange[symbol.partition(":")[0]] for symbol in plan.every}
     told = BrainSettings(
         ttl_ns=int(settings.bus.ttl_s * SECOND),
+        max_ttl_ns=int(settings.bus.max_ttl_s * SECOND),
         threshold=settings.learner.base_threshold,
         dry_run=plan.dry_run,
         delivery=delivery,

@@ -14,6 +14,8 @@ class BrainSettings(msgspec.Struct, frozen=True):
 
     ttl_ns: int = 10 * SECOND
     """How long a signal lives, from the arrival of the data it came from, unless the strategy says."""
+    max_ttl_ns: int = 3_600 * SECOND
+    """The longest life a signal may have, whatever the strategy says."""
     threshold: float = 0.0
     """The least conviction of an entry before any feedback has been issued, 0 to 1."""
     dry_run: bool = False

@@ -29,6 +29,7 @@ from runtime.host.offsets import input_cursors
 from runtime.host.receiver import Receiver
 from runtime.host.whereabouts import Whereabouts
 from runtime.journal.base import Journal
+from runtime.journal.environment import MAP_SIZE
 from runtime.journal.store import LmdbJournal
 from runtime.lifecycle import Subscribe
 from runtime.links.directory import open_directory
@@ -89,7 +90,7 @@ class Host:
         self._tasks: list[asyncio.Task[None]] = []
         self._begun = self._stopping = False
         self._unsaved = 0
-        logs.configure(str(Path(self.assignment.run_dir) / "logs"), self.name)
+        logs.configure(str(Path(self.assignment.run_dir) / "logs"), self.name, self.assignment.logs)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
@@ -216,7 +217,7 @@ class Host:
         node = ray.get_runtime_context().get_node_id()
         self._whereabouts = Whereabouts(plan.namespace, self.root_name, node)
         if plan.journal:
-            self.journal = LmdbJournal(plan.journal, epoch=plan.epoch)
+            self.journal = LmdbJournal(plan.journal, epoch=plan.epoch, map_size=plan.journal_bytes or MAP_SIZE)
         engine = Engine(log=self.log_name, journal=self.journal, linger_ns=self.linger_ns)
         engine.on_fatal = self._fatal
         self.engine = engine

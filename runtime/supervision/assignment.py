@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from runtime.telemetry.logs import LogRules
+
 
 class CellAssignment(msgspec.Struct, frozen=True):
     """One cell of a host: what it is built from, what it listens to, where it left off.
@@ -29,7 +31,8 @@ class Assignment(msgspec.Struct, frozen=True):
 
     ``host`` is the logical name and ``supervisor`` the Ray actor to which snapshots go, in
     ``namespace``. ``settings`` are opaque to the kernel; ``journal`` is the path of the log
-    this host owns, empty for all but one.
+    this host owns, empty for all but one, and ``journal_bytes`` the most it may grow to (0: the
+    kernel's default).
     """
 
     host: str
@@ -41,3 +44,5 @@ class Assignment(msgspec.Struct, frozen=True):
     cells: tuple[CellAssignment, ...]
     settings: bytes = b""
     journal: str = ""
+    journal_bytes: int = 0
+    logs: LogRules = LogRules()

@@ -9,6 +9,7 @@ import msgspec
 from runtime.errors import SupervisionError
 from runtime.supervision.assignment import CellAssignment
 from runtime.supervision.policy import Intensity, Restart
+from runtime.telemetry.logs import LogRules
 
 
 class Strategy(enum.StrEnum):
@@ -32,6 +33,7 @@ class ChildSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         cells: Template of the host's cells (without snapshots).
         settings: Opaque settings of the host; for a child supervisor its encoded ``SupervisorSpec``.
         journal: Path of the log that this host owns.
+        journal_bytes: The most that log may grow to; 0 for the kernel's default.
         spares: Warm spares kept for all children of the same actor class and ``env``.
         heartbeat_s: How often it is asked for a sign of life.
         hang_after_s: An unanswered ask of this age means that it hangs.
@@ -52,6 +54,7 @@ class ChildSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cells: tuple[CellAssignment, ...] = ()
     settings: bytes = b""
     journal: str = ""
+    journal_bytes: int = 0
     spares: int = 0
     heartbeat_s: float = 1.0
     hang_after_s: float = 10.0
@@ -78,8 +81,8 @@ class ChildSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SupervisorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One supervisor and its children, in the order of their start.
 
-    ``parent`` is empty for the root. ``namespace``, ``parent`` and an empty ``run_dir`` of a
-    child supervisor are filled in by its parent. ``starts_at_once`` bounds how many children
+    ``parent`` is empty for the root. ``namespace``, ``parent``, ``logs`` and an empty ``run_dir`` of
+    a child supervisor are filled in by its parent. ``starts_at_once`` bounds how many children
     are started cold at the same time (a start is about a second of one core); 0 means one
     for each core. ``seed`` is where the backoff's jitter comes from.
     """
@@ -92,6 +95,7 @@ class SupervisorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parent: str = ""
     namespace: str = ""
     run_dir: str = ""
+    logs: LogRules = LogRules()
     starts_at_once: int = 0
     seed: int = 0
 

@@ -156,13 +156,15 @@ class Starter:
                 cells=tuple(cells),
                 settings=spec.settings,
                 journal=spec.journal,
+                journal_bytes=spec.journal_bytes,
+                logs=self._spec.logs,
             )
         )
 
     def _nested(self, spec: ChildSpec) -> SupervisorSpec:
         own, nested = self._spec, decode_supervisor(spec.settings)
         return msgspec.structs.replace(
-            nested, parent=own.name, namespace=own.namespace, run_dir=nested.run_dir or own.run_dir
+            nested, parent=own.name, namespace=own.namespace, run_dir=nested.run_dir or own.run_dir, logs=own.logs
         )
 
 

@@ -45,7 +45,7 @@ class Supervisor:
     def __init__(self, spec: bytes = b"", spare: str = "") -> None:
         given = decode_supervisor(spec or await_assignment(spare))
         folder = Path(given.run_dir)
-        logs.configure(str(folder / "logs"), given.name)
+        logs.configure(str(folder / "logs"), given.name, given.logs)
         file = given.name.replace("/", "-").replace(":", "-")
         self._registry = Registry(folder / "supervisors" / file, given)
         self.spec = self._registry.spec

@@ -5,15 +5,26 @@ from __future__ import annotations
 import contextvars
 import json
 import logging
+import logging.handlers
 import sys
 import time
 import traceback
 from pathlib import Path
 
+import msgspec
+
 actor: contextvars.ContextVar[str] = contextvars.ContextVar("actor", default="")
 correlation: contextvars.ContextVar[str] = contextvars.ContextVar("correlation", default="")
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class LogRules(msgspec.Struct, frozen=True):
+    """What is written, and how much of it is kept: ``keep`` rotated files of ``max_bytes`` each."""
+
+    level: str = "INFO"
+    max_bytes: int = 50 << 20
+    keep: int = 5
 
 
 class JsonFormatter(logging.Formatter):
@@ -36,12 +47,14 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def configure(folder: str, name: str, level: str = "INFO") -> None:
-    """Log to ``folder/name.jsonl``, and warnings to standard error too."""
+def configure(folder: str, name: str, rules: LogRules = LogRules()) -> None:  # noqa: B008 - frozen
+    """Log to ``folder/name.jsonl``, and errors to standard error too."""
     JsonFormatter.converter = time.gmtime
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path / f"{name.replace('/', '-').replace(':', '-')}.jsonl")
+    handler = logging.handlers.RotatingFileHandler(
+        path / f"{name.replace('/', '-').replace(':', '-')}.jsonl", maxBytes=rules.max_bytes, backupCount=rules.keep
+    )
     handler.setFormatter(JsonFormatter())
     warnings = logging.StreamHandler(sys.stderr)
     warnings.setLevel(logging.ERROR)
@@ -51,4 +64,4 @@ def configure(folder: str, name: str, level: str = "INFO") -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.addHandler(warnings)
-    root.setLevel(level)
+    root.setLevel(rules.level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def test_the_sim_file_names_every_key_there_is() -> None:
             spot = spot[part]
     assert missing == []
     assert {"bybit", "alpaca", "kalshi"} == set(values["exchange"])
+
+
+def test_every_key_is_read_by_somebody() -> None:
+    rooms = ("runtime", "exchanges", "strategies", "actors", "bigwheel", "conf")
+    # The sections themselves only declare their keys; everyone else is who reads them.
+    declaring = {"hosting.py", "section.py", "settings.py", "trading.py", "venues.py"}
+    files = [file for room in rooms for file in (FOLDER.parent / room).rglob("*.py")]
+    text = "\n".join(f.read_text() for f in files if f.parent != FOLDER or f.name not in declaring)
+    leaves = {key.rpartition(".")[2] for key in keys_of(Settings)}
+    assert [name for name in sorted(leaves) if not re.search(rf"\.{name}\b", text)] == []
 
 
 @pytest.mark.parametrize("name", ["sim", "three", "paper", "demo", "live"])

@@ -113,6 +113,13 @@ def test_data_that_waited_makes_its_signal_expire_the_sooner() -> None:
     assert [signal.ttl_ns for signal in emitted(ctx)] == [6 * SECOND, 1]
 
 
+def test_no_signal_lives_longer_than_the_longest_life_allowed() -> None:
+    brain, ctx = started(Buyer, ttl_ns=10 * SECOND, max_ttl_ns=4 * SECOND)
+    feed(brain, ctx, [trade(1)])
+    assert [signal.ttl_ns for signal in emitted(ctx)] == [4 * SECOND]
+    assert brain.counts["ttl_capped"] == 1
+
+
 # -- watching, starting ------------------------------------------------------------
 
 

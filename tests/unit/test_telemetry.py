@@ -95,6 +95,19 @@ def test_a_log_line_is_json_with_actor_correlation_extras_and_error(tmp_path: Pa
     assert found["time"].endswith("Z")
 
 
+def test_a_log_file_is_rotated_at_its_size_and_the_oldest_goes(tmp_path: Path, root: logging.Logger) -> None:
+    logs.configure(str(tmp_path), "busy", logs.LogRules("WARNING", max_bytes=400, keep=2))
+    logger = logging.getLogger("room")
+    for number in range(40):
+        logger.info("too small a matter %d", number)
+        logger.warning("line %d", number)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["busy.jsonl", "busy.jsonl.1", "busy.jsonl.2"]
+    kept = [json.loads(line)["text"] for path in tmp_path.iterdir() for line in path.read_text().splitlines()]
+    assert "line 39" in kept
+    assert "line 0" not in kept
+    assert not any("small" in text for text in kept)
+
+
 def test_logging_is_configured_once_whatever_was_there(tmp_path: Path, root: logging.Logger) -> None:
     for name in ("one", "two"):
         logs.configure(str(tmp_path), name)
