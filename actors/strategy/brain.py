@@ -259,8 +259,7 @@ class StrategyBrain:
             return
         for symbol, mark in marks.items():
             inlet = self.inlets.by_symbol[symbol]
-            if inlet.mark == (0, 0):
-                inlet.epoch, inlet.seq = mark
+            inlet.epoch, inlet.seq = max(inlet.mark, mark)
         if self.counts["history_missing"]:
             self.note("begins without the whole of its history")
         if self.live:

@@ -78,8 +78,9 @@ class Inlets:
         symbol, at, number = tick_id.rpartition("@")
         epoch, dot, seq = number.partition(".")
         inlet = self.by_symbol.get(symbol)
-        known = inlet is not None and at and dot and epoch.isdigit() and seq.isdigit()
-        return inlet is not None and bool(known) and (int(epoch), int(seq)) <= inlet.mark
+        if inlet is None or not (at and dot and epoch.isdigit() and seq.isdigit()):
+            return False
+        return (int(epoch), int(seq)) <= inlet.mark
 
     def lost(self, data: MarketData) -> int:
         """How many pieces of the symbol are missing before this one; with some kinds left out it isn't known."""

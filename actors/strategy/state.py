@@ -42,11 +42,12 @@ class WarmUpOver(Message, array_like=True):
 
 
 class WarmState(msgspec.Struct):
-    """``told`` are answers by ``symbol|length``, ``past`` the bars still to be shown, by number."""
+    """``told`` are answers by ``symbol|length``; once ``merged``, ``past`` are the bars still to be shown."""
 
     over: bool = False
     told: dict[str, HistoryTold] = {}
     past: dict[int, Bar] = {}
+    merged: bool = False
 
 
 class Unseen(msgspec.Struct, frozen=True):

@@ -49,7 +49,7 @@ class WarmUp:
         if not self._settings.history:
             self._tally("history_unavailable", 1)
             ctx.send(ctx.name, WarmUpOver(True))
-        elif state.past:
+        elif state.merged:
             self._show(ctx)
         else:
             ctx.timer(_TIMER, self._settings.history_wait_ns, WarmUpOver(False))
@@ -57,13 +57,13 @@ class WarmUp:
 
     def again(self, connection: str, ctx: Context) -> None:
         """A connection came back: ask it for what has not been answered."""
-        if self._settings.history and not self.state.past:
+        if self._settings.history and not self.state.merged:
             self._ask(ctx, connection)
 
     def told(self, told: HistoryTold, ctx: Context) -> None:
         """Take an answer; with the last one the bars are shown."""
         state, key = self.state, (told.symbol, told.interval_ns)
-        if state.over or state.past or key not in self._questions() or _name(*key) in state.told:
+        if state.over or state.merged or key not in self._questions() or _name(*key) in state.told:
             self._tally("history_late", 1)
             return
         state.told[_name(*key)] = told
@@ -79,13 +79,12 @@ class WarmUp:
             asked for. ``None`` when it does not begin yet.
         """
         state = self.state
-        if state.over or (not message.shown and state.past):
+        if state.over or (state.merged and not message.shown):
             return None
-        if not message.shown and state.told:
+        if state.told and not state.merged:
             self._merge()
-            if state.past:
-                self._show(ctx)
-                return None
+            self._show(ctx)
+            return None
         ctx.cancel(_TIMER)
         missing = [key for key in self._questions() if self._answer(*key) is None]
         if missing and self._settings.history:
@@ -124,7 +123,7 @@ class WarmUp:
         """Make the answers the bars to be shown, in the order in which they ended."""
         bars = [bar for symbol in self._symbols for bar in self._of(symbol)]
         bars.sort(key=lambda bar: (bar.ts_ns + bar.interval_ns, bar.interval_ns))
-        self.state.past = dict(enumerate(bars))
+        self.state.past, self.state.merged = dict(enumerate(bars)), True
         self._tally("history_bars", len(bars))
 
     def _of(self, symbol: str) -> Iterator[Bar]:

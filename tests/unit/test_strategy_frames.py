@@ -294,6 +294,20 @@ def test_a_restart_while_bars_are_shown_shows_each_once() -> None:
     assert len(ctx.sent(Watch)) == 1
 
 
+def test_a_restart_after_the_last_bar_was_shown_shows_none_again() -> None:
+    brain, ctx = begun(Warmed)
+    tell(brain, ctx, 3, [past(0, 3)])
+    tell(brain, ctx, 1, [past(4), past(5)])
+    for sent in [sent.message for sent in ctx.sends if sent.to == ctx.name][:-1]:
+        ctx.deliver(brain, sent)
+    assert len(seen(brain)) == 3
+    brain, ctx = restarted(brain)
+    ctx.advance(brain, 60 * SECOND)
+    pump(brain, ctx)
+    assert len(seen(brain)) == 3
+    assert len(ctx.sent(Watch)) == 1
+
+
 def test_the_end_of_the_wait_does_not_cut_short_what_is_being_shown() -> None:
     brain, ctx = begun(Warmed)
     tell(brain, ctx, 3, [past(0, 3)])
