@@ -188,6 +188,7 @@ class Performance:
             "moments_held": state.held,
             "notional_sum": state.notional,
             "grid_ns": self.grid_ns,
+            "a_year": self.a_year,
             "began_ns": state.began_ns,
             "sharpe": state.ratios.sharpe(self.a_year),
             "sortino": state.ratios.sortino(self.a_year),

@@ -41,9 +41,10 @@ def figures(said: Sequence[Said]) -> dict[str, Any]:
 
     ``return`` is the profit over the capital. Sharpe, Sortino and ``drawdown`` of one brain are over all of
     its moments; of several over the moments they share of the last ``strategies.performance.KEPT``, how
-    many is in ``moments``. ``hit_rate`` is of trades from flat to flat, ``profit_factor`` what they won over
-    what they lost; ``in_market`` the share of moments at which something was held, ``mean_notional`` what
-    on average, ``turnover`` what was traded, as a multiple of the capital. ``None``: not known yet.
+    many is in ``moments``. The ratios are annualised by the root of ``a_year``, the moments in a year.
+    ``hit_rate`` is of trades from flat to flat, ``profit_factor`` what they won over what they lost;
+    ``in_market`` the share of moments at which something was held, ``mean_notional`` what on average,
+    ``turnover`` what was traded, as a multiple of the capital. ``None``: not known yet.
     """
     capital, profit = _sum(said, "capital"), _sum(said, "profit")
     trades = _sum(said, "wins") + _sum(said, "losses")
@@ -66,10 +67,10 @@ def figures(said: Sequence[Said]) -> dict[str, Any]:
 
 def _ratios(said: Sequence[Said], capital: float) -> dict[str, Any]:
     if len(said) == 1:
-        return {name: said[0][name] for name in ("sharpe", "sortino", "drawdown", "moments", "grid_ns")}
+        return {name: said[0][name] for name in ("sharpe", "sortino", "drawdown", "moments", "a_year")}
     grids = {int(each["grid_ns"]) for each in said}
     if len(grids) != 1:
-        return {"sharpe": None, "sortino": None, "drawdown": None, "moments": 0, "grid_ns": 0}
+        return {"sharpe": None, "sortino": None, "drawdown": None, "moments": 0, "a_year": None}
     (grid_ns,) = grids
     ratios, a_year = combined([each["curve"] for each in said], capital), YEAR_NS / grid_ns
     return {
@@ -77,7 +78,7 @@ def _ratios(said: Sequence[Said], capital: float) -> dict[str, Any]:
         "sortino": ratios.sortino(a_year),
         "drawdown": ratios.drawdown,
         "moments": ratios.count,
-        "grid_ns": grid_ns,
+        "a_year": a_year,
     }
 
 

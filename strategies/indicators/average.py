@@ -40,7 +40,7 @@ class WMA:
 
     ``sum(w * x) / (n * (n + 1) / 2)``. When a value comes in, every older one loses one weight,
     which takes their plain sum from the weighted one; both are summed anew, exactly, once a period.
-    While there are fewer than ``period`` values, it is the average of those there are.
+    While there are fewer than ``period`` values, it is the average of those there are. Ready after ``period``.
     """
 
     def __init__(self, period: int) -> None:

@@ -11,7 +11,7 @@ class Bollinger:
 
     The deviation is the population's, as John Bollinger defines it (Bollinger on Bollinger Bands,
     2001). ``value`` is the middle; ``position`` is 0 at the lower band, 1 at the upper, 0.5 where
-    nothing moved.
+    nothing moved. Ready after ``period`` values.
     """
 
     def __init__(self, period: int = 20, width: float = 2.0) -> None:

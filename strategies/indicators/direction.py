@@ -81,7 +81,7 @@ class Slope:
     ``sum((t - mean t) * x) / sum((t - mean t)**2)``, with t = 0, 1, 2 for the values in the order
     they came. A new value makes every older one a step older, which takes their plain sum from the
     weighted one. Both are sums of distances from a value of the window, so that large values close
-    together don't cancel, and are summed anew, exactly, once a period.
+    together don't cancel, and are summed anew, exactly, once a period. Ready after as many values.
     """
 
     def __init__(self, period: int = 14) -> None:

@@ -37,7 +37,7 @@ class OrderFlowImbalance:
 class TradeImbalance:
     """The takers' signed volume over all volume of the last ``period`` trades, -1 (all sold) to 1.
 
-    Trades whose taker is not known count as volume without a direction.
+    Trades whose taker is not known count as volume without a direction. Ready after ``period`` trades.
     """
 
     def __init__(self, period: int) -> None:

@@ -47,7 +47,7 @@ class CCI:
     """Commodity channel index (Donald Lambert, Commodities, October 1980).
 
     The typical price ``(high + low + close) / 3`` less its mean over ``period`` bars, over 0.015
-    mean absolute deviations; 0 where nothing moved.
+    mean absolute deviations; 0 where nothing moved. Ready after ``period`` bars.
     """
 
     def __init__(self, period: int = 20) -> None:

@@ -69,7 +69,7 @@ class RollingStats:
 
 
 class StandardDeviation:
-    """The population standard deviation of the last ``period`` values, in their unit."""
+    """The population standard deviation of the last ``period`` values, in their unit. Ready after as many."""
 
     def __init__(self, period: int) -> None:
         self.stats = RollingStats(period)
@@ -108,9 +108,9 @@ class MeanDeviation:
     """The mean absolute distance of the last ``period`` values from their mean.
 
     Distances above and below the mean add up to the same, so it is twice the distances below,
-    over the number of values. The window is kept in order (a search of log n comparisons), and with
-    it the sum of what lies below the mean. The mean moves by an n-th of what comes in less what
-    goes out, so few values change sides. Summed anew, exactly, once a period.
+    over the number of values. The window is kept in order (a search of log n comparisons and a shift of
+    the list), and with it the sum of what lies below the mean. The mean moves by an n-th of what comes in
+    less what goes out, so few values change sides. Summed anew, exactly, once a period. Ready after as many.
     """
 
     def __init__(self, period: int) -> None:

@@ -48,6 +48,7 @@ def test_a_strategy_on_several_symbols_is_the_sum_of_them() -> None:
     assert found["mean_notional"] == pytest.approx((104 + 106 + 49 + 48) / 3)
     assert found["turnover"] == pytest.approx((100 + 106 + 50 + 48) / 1_000)
     assert found["sharpe"] is not None
+    assert found["a_year"] == 365 * 24 * 60
 
 
 def test_one_that_trades_a_single_symbol_has_the_figures_of_its_whole_life() -> None:
