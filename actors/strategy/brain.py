@@ -107,6 +107,11 @@ class StrategyBrain:
             return hook
         return lambda bar: hook(bar) if bar.closed else None
 
+    @property
+    def pending(self) -> dict[str, Signal]:
+        """The signals whose journal entries have not come back, by id."""
+        return self.facts.pending
+
     # -- market data ---------------------------------------------------------------
 
     def receive(self, message: Message, ctx: Context) -> None:
@@ -231,7 +236,7 @@ class StrategyBrain:
             self._watch(connection)
 
     def _send_pending(self) -> None:
-        for signal in self.facts.pending.values():
+        for signal in self.pending.values():
             self._tally("resent")
             self._context.send(BUS, Emit(signal))
 

@@ -45,7 +45,7 @@ def capture(brain: StrategyBrain) -> BrainState:
         paused=brain.paused,
         position=desk.position,
         feedback=facts.feedbacks.get(brain.symbol),
-        pending=tuple(facts.pending.values()),
+        pending=tuple(brain.pending.values()),
         unseen=facts.unseen,
         timers=brain.timers,
         controls=tuple(brain.controls),

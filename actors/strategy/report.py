@@ -25,7 +25,7 @@ def report(brain: StrategyBrain) -> dict[str, object]:
         **_symbol(brain, brain.symbol),
         "by_symbol": {symbol: _symbol(brain, symbol) for symbol in brain.symbols},
         "signals": brain.counts["emitted"],
-        "pending": len(brain.facts.pending),
+        "pending": len(brain.pending),
         "paused": brain.paused,
         "dry_run": brain.settings.dry_run,
         "live": brain.live,

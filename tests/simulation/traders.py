@@ -12,7 +12,7 @@ import msgspec
 from actors.messages.control import Control
 from actors.messages.signals import Emit, Generated
 from actors.names import BUS
-from exchanges.model.market import Trade
+from exchanges.model.market import Bar, Trade
 from exchanges.model.order import Fill, Side
 from exchanges.model.position import Position
 from runtime import codec
@@ -51,6 +51,32 @@ class Gambler(Strategy):
     def on_fill(self, fill: Fill, position: Position) -> None:
         if abs(position.quantity) > 1:
             self.exit("too much")
+
+
+class Pair(Strategy):
+    """Listens to all symbols, wants a past, and trades one by what another does and by bars of its own length."""
+
+    together = True
+    timeframes = ("1s",)
+    history: ClassVar[dict[str, int]] = {"1m": 5}  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.bars: list[tuple[str, int]] = []
+
+    def on_bar(self, bar: Bar) -> None:
+        if (bar.symbol, bar.ts_ns) in self.bars[-50:]:
+            raise AssertionError(f"bar twice: {bar}")
+        self.bars.append((bar.symbol, bar.ts_ns))
+        if bar.interval_ns == SECOND:
+            held = self.positions[bar.symbol].quantity
+            self.signal("sell" if held > 0 else "buy", 1.0, "a bar", quantity="0.01", symbol=bar.symbol)
+
+    def on_trade(self, trade: Trade) -> None:
+        rng = _rng("pair", trade.tick_id)
+        if rng.random() < 0.05:
+            symbol = rng.choice(self.symbols)
+            if symbol in self.desk.latest:
+                self.exit("enough", symbol=symbol) or self.buy(rng.random(), symbol=symbol)
 
 
 class RogueTick(Message, array_like=True):
