@@ -58,15 +58,16 @@ class Pair(Strategy):
 
     together = True
     timeframes = ("1s",)
-    history: ClassVar[dict[str, int]] = {"1m": 5}  # type: ignore[assignment]
+    history = {"1m": 5}
 
     def __init__(self) -> None:
-        self.bars: list[tuple[str, int]] = []
+        self.bars: list[tuple[str, int, int]] = []
 
     def on_bar(self, bar: Bar) -> None:
-        if (bar.symbol, bar.ts_ns) in self.bars[-50:]:
-            raise AssertionError(f"bar twice: {bar}")
-        self.bars.append((bar.symbol, bar.ts_ns))
+        which = (bar.symbol, bar.interval_ns, bar.ts_ns)
+        if which in self.bars:
+            raise AssertionError(f"expected each bar once, found {bar} again")
+        self.bars.append(which)
         if bar.interval_ns == SECOND:
             held = self.positions[bar.symbol].quantity
             self.signal("sell" if held > 0 else "buy", 1.0, "a bar", quantity="0.01", symbol=bar.symbol)
@@ -76,7 +77,8 @@ class Pair(Strategy):
         if rng.random() < 0.05:
             symbol = rng.choice(self.symbols)
             if symbol in self.desk.latest:
-                self.exit("enough", symbol=symbol) or self.buy(rng.random(), symbol=symbol)
+                self.exit("enough", symbol=symbol)
+                self.buy(rng.random(), symbol=symbol)
 
 
 class RogueTick(Message, array_like=True):
