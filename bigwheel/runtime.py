@@ -16,7 +16,7 @@ from ray import cloudpickle
 
 from actors import names
 from actors.gateway.requests import MANUAL
-from actors.strategy.plan import StrategyPlan
+from actors.strategy.plan import StrategyPlan, planned
 from actors.tree import Planner
 from bigwheel.client import GatewayClient
 from bigwheel.errors import SessionError, UsageError
@@ -34,24 +34,35 @@ OUR_PACKAGES = frozenset({"runtime", "conf", "exchanges", "strategies", "actors"
 
 
 class Handle:
-    """A submitted strategy on its symbols."""
+    """A submitted strategy on its symbols; ``cells`` are the actors that run it, by their logical names."""
 
-    def __init__(self, runtime: Runtime, label: str, symbols: tuple[str, ...], hosts: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        label: str,
+        symbols: tuple[str, ...],
+        hosts: tuple[str, ...],
+        cells: tuple[str, ...] = (),
+    ) -> None:
         self.label, self.symbols = label, symbols
+        self.cells = cells or tuple(names.strategy(label, symbol) for symbol in symbols)
         self._runtime, self._hosts = runtime, hosts
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """By symbol: the actor's state, and what the strategy's brain says of itself."""
+        """By symbol: the actor's state, and what the strategy's brain says of itself and of that symbol."""
         found: dict[str, dict[str, Any]] = {}
         for child in self._runtime.strategy_actors():
             for cell in (child.get("detail") or {}).get("cells", []):
                 said = cell.get("detail") or {}
-                if said.get("label") == self.label and said.get("symbol") in self.symbols:
-                    found[said["symbol"]] = {
+                traded = said.get("by_symbol", {}) if said.get("label") == self.label else {}
+                for symbol in set(traded) & set(self.symbols):
+                    found[symbol] = {
                         "state": child["state"] if child["state"] != "running" else cell["state"],
                         "error": cell["error"],
                         "restarts": child["restarts"] + cell["restarts"],
                         **said,
+                        **traded[symbol],
+                        "symbol": symbol,
                     }
         return found
 
@@ -68,8 +79,8 @@ class Handle:
             self._runtime.remove(host)
 
     def _control(self, action: str) -> None:
-        for symbol in self.symbols:
-            self._runtime.control(action, target=names.strategy(self.label, symbol))
+        for cell in self.cells:
+            self._runtime.control(action, target=cell)
 
 
 class Runtime:
@@ -138,6 +149,7 @@ class Runtime:
         *,
         label: str = "",
         dry_run: bool = False,
+        together: bool = False,
     ) -> Handle:
         """Run a strategy, one actor for each symbol. The class may live in a script or a notebook.
 
@@ -147,6 +159,7 @@ class Runtime:
             params: The strategy's own parameters.
             label: Its name in the journal; by default its class's, in lower case.
             dry_run: Its signals stop at the last gate.
+            together: One instance listens to all the symbols, as it does when the class says ``together = True``.
 
         Raises:
             UsageError: no strategy, no or unknown symbols, or a label that is taken.
@@ -154,14 +167,10 @@ class Runtime:
         owner = resolve(strategy) if isinstance(strategy, str) else strategy
         wanted = self._symbols(symbols)
         label = label or (strategy if isinstance(strategy, str) else owner.__name__.lower())
-        owner.create(wanted[0], dict(params or {}), label)  # faulty parameters show here, not in the actor
         pickled = b"" if isinstance(strategy, str) else _pickle(owner)
-        plans = [
-            StrategyPlan(
-                label, symbol, f"{owner.__module__}:{owner.__qualname__}", dict(params or {}), dry_run, pickled
-            )
-            for symbol in wanted
-        ]
+        plan = StrategyPlan(label, "", f"{owner.__module__}:{owner.__qualname__}", dict(params or {}), dry_run, pickled)
+        plans = planned(plan, wanted, together=together or owner.together)
+        owner.create(wanted[0], plan.params, label, plans[0].symbols)  # what is faulty shows here, not in the actor
         supervisor = self._supervisor()
         hosts = Planner(self.settings).strategy_hosts(plans, group=label)
         try:
@@ -169,7 +178,7 @@ class Runtime:
                 ray.get(supervisor.add.remote(encode_spec(spec)), timeout=60)
         except ray.exceptions.RayTaskError as error:
             raise UsageError(f"the strategy {label} was not added: {error.cause or error}") from error
-        handle = Handle(self, label, wanted, tuple(spec.name for spec in hosts))
+        handle = Handle(self, label, wanted, tuple(spec.name for spec in hosts), tuple(plan.cell for plan in plans))
         self._await(handle)
         return handle
 

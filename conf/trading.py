@@ -30,12 +30,18 @@ def check_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class StrategySettings(Section):
-    """One strategy and the symbols it trades; each of its symbols gets an instance of its own."""
+    """One strategy and the symbols it trades; each gets an instance of its own, unless they are told together."""
 
     name: str = Field(min_length=1, description="a built-in strategy, or module:Class, or file.py:Class")
     label: str = Field(default="", description="its name in the journal and in status; the default is its name")
     params: dict[str, Parameter] = Field(default_factory=dict, description="its parameters by name")
     symbols: Names = Field(default=(), description="the symbols it trades; empty means all of the session's symbols")
+    symbols_together: bool = Field(
+        default=False, description="true: one instance gets the market data of all its symbols, also across venues"
+    )
+    capital: Amount = Field(
+        default=Decimal(10000), description="what its return and drawdown are measured against, quote currency"
+    )
     dry_run: bool = Field(default=False, description="true stops its signals at the last gate: nothing is ordered")
 
     @field_validator("symbols")

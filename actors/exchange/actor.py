@@ -14,8 +14,9 @@ from actors.names import LEARNER, RISK
 from actors.venue.note import VenueNote, read_note
 from conf.venues import VenueSettings
 from exchanges.credentials import resolve
+from exchanges.history import HistoryDesk
 from exchanges.interface import Exchange
-from exchanges.model.venue import VENUE_PORT, Command
+from exchanges.model.venue import VENUE_PORT, Command, FetchHistory
 from exchanges.modes import Mode
 from exchanges.recording import Recorder
 from runtime.behavior import Behavior
@@ -40,6 +41,7 @@ class ExchangeConnection(TradingHost):
 
     _exchange: Exchange | None = None
     _recorder: Recorder | None = None
+    _history: HistoryDesk | None = None
 
     @property
     def venue(self) -> str:
@@ -71,6 +73,9 @@ class ExchangeConnection(TradingHost):
         def submit(message: Message) -> None:
             if not isinstance(message, Command):
                 raise BigwheelError(f"expected a command for the venue, found {type(message).__name__}")
+            if isinstance(message, FetchHistory):
+                history.submit(message)
+                return
             if recorder is not None:
                 recorder.take(message)
             exchange.submit(message)
@@ -80,6 +85,7 @@ class ExchangeConnection(TradingHost):
                 recorder.take(message)
             engine.deliver(self.name, message, VENUE_PORT)
 
+        history = self._history = HistoryDesk(exchange, sink)
         engine.ports[VENUE_PORT] = submit
         engine.on_pressure = exchange.pause
         await exchange.connect(self.symbols, sink)
@@ -100,16 +106,18 @@ class ExchangeConnection(TradingHost):
     async def _await_listeners(self, engine: Engine, exchange: Exchange) -> None:
         """A recording waits until everyone who was configured to listen does."""
         traded = [symbol for entry in self.settings.strategies for symbol in self.settings.symbols_of(entry)]
-        cells = sum(symbol in self.symbols for symbol in traded)
+        seats = sum(symbol in self.symbols for symbol in traded) + len((RISK, LEARNER)) * len(self.symbols)
         limit = time.monotonic() + VENUE_DEADLINE_S
         while time.monotonic() < limit:
             said = engine.seats[self.name].cell.behavior.status()
-            if int(str(said["watchers"])) >= cells + len((RISK, LEARNER)):
+            if int(str(said["seats"])) >= seats:
                 break
             await asyncio.sleep(0.05)
         exchange.pause(False)
 
     async def closing(self) -> None:
+        if self._history is not None:
+            await self._history.close()
         if self._exchange is not None:
             await self._exchange.close()
         if self._recorder is not None:

@@ -17,11 +17,13 @@ from actors.exchange.latch import Latch
 from actors.exchange.ledger import FillLedger
 from actors.exchange.outbox import Outbox
 from actors.exchange.panic import Panic
+from actors.exchange.past import Past
 from actors.exchange.reconcile import Reconciler
 from actors.exchange.replay import Replay
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState
 from actors.messages.control import Control, ControlTaken, TradingStateChanged
+from actors.messages.history import AskHistory
 from actors.messages.orders import Watch
 from actors.names import BUS
 from exchanges.model.market import MarketData
@@ -30,6 +32,7 @@ from exchanges.model.venue import (
     CancelAll,
     CommandResult,
     FillReport,
+    HistoryReport,
     InstrumentsReport,
     OrderReport,
     Outcome,
@@ -90,6 +93,8 @@ class ExchangeBrain:
             CommandResult: self._result,
             DeadLetter: self._dead_letter,
             Watch: self._watch,
+            AskHistory: self._ask_history,
+            HistoryReport: self._history,
             FeedDue: self._feed_due,
             Control: self._control,
         }
@@ -109,6 +114,7 @@ class ExchangeBrain:
         self._panic = Panic(settings, state, self._outbox, self._execution, self._reconciler)
         self._replay = Replay(settings, state, self._outbox, self._ledger, self._execution, self._flows)
         self._account = Account(settings, state, self.feed)
+        self._past = Past(state)
 
     def receive(self, message: Message, ctx: Context) -> None:
         """Handle one message; see ``runtime.behavior.Behavior``."""
@@ -196,6 +202,12 @@ class ExchangeBrain:
 
     def _watch(self, watch: Watch, ctx: Context) -> None:
         self.feed.watch(ctx.sender, watch, ctx)
+
+    def _ask_history(self, wanted: AskHistory, ctx: Context) -> None:
+        self._past.ask(wanted, ctx)
+
+    def _history(self, report: HistoryReport, ctx: Context) -> None:
+        self._past.told(report, ctx)
 
     def _payment(self, report: PaymentReport, ctx: Context) -> None:
         """Cash that moved without a trade: the venue's balances hold it already."""
@@ -329,6 +341,7 @@ class ExchangeBrain:
             "foreign_orders": state.foreign_orders,
             "unconfirmed": len(state.unconfirmed),
             "watchers": self.feed.watchers(),
+            "seats": self.feed.seats(),
             "data": {symbol: dict(kinds) for symbol, kinds in state.counted.items()},
             "last": dict(self.feed.last),
         }

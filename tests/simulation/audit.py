@@ -255,9 +255,10 @@ class Audit:
         for cell in self.world.hosts_by_cell:
             brain = self.brain(cell)
             if isinstance(brain, StrategyBrain):
-                held = self.shares.get((brain.label, brain.symbol), _ZERO)
-                if brain.desk.position.quantity != held:
-                    self.world.fail(f"{cell} believes in {brain.desk.position.quantity}, its fills make {held}")
+                for symbol, position in brain.desk.positions.items():
+                    held = self.shares.get((brain.label, symbol), _ZERO)
+                    if position.quantity != held:
+                        self.world.fail(f"{cell} believes in {position}, its fills make {held}")
             waiting = list(getattr(brain, "pending", None) or getattr(brain, "open", None) or ())
             if waiting:
                 self.world.fail(f"{cell} never heard of its signals {waiting[:5]}")

@@ -35,7 +35,7 @@ from runtime.simulation.world import World
 from strategies.registry import resolve
 from strategies.strategy import Strategy
 from tests.simulation.audit import Audit
-from tests.simulation.traders import OPERATOR, PERIODS_NS, ROGUE, Gambler, OperatorBrain, Planner, RogueBrain
+from tests.simulation.traders import OPERATOR, PERIODS_NS, ROGUE, Gambler, OperatorBrain, Pair, Planner, RogueBrain
 from tests.simulation.venue import BTC, ETH, SYMBOLS, SimulatedVenue, VenueFaults
 
 EXCHANGE = names.exchange("bybit")
@@ -49,6 +49,7 @@ FLOW_TRADERS: tuple[tuple[str, str, type[Strategy], dict[str, object]], ...] = t
     (label, symbol, Planner, {}) for label in ("planner", "schemer") for symbol in (BTC, ETH)
 )
 """Nothing but flows."""
+PAIR = names.strategy_together("pair", SYMBOLS)
 
 
 class Scenario:
@@ -113,6 +114,8 @@ class Scenario:
             cells.append(self._host(name, build, STRATEGY_KINDS, (names.BUS, names.exchange_of(symbol)), symbol))
         self.world.add_host(HostSpec(cells[0].name, (cells[0],)))
         self.world.add_host(HostSpec("strategies/pool/0", tuple(cells[1:])))
+        build = functools.partial(_strategy, "pair", SYMBOLS[0], Pair, {}, SYMBOLS)
+        self.world.add_host(HostSpec(PAIR, (self._host(PAIR, build, STRATEGY_KINDS, (names.BUS, EXCHANGE)),)))
         wanted = Subscribe(0, ("Generated", "DeadLetter"))
         rogue = CellSpec(ROGUE, lambda: RogueBrain(self.period_ns), wanted, (names.BUS,))
         self.world.add_host(HostSpec(ROGUE, (rogue,)))
@@ -148,10 +151,12 @@ class Scenario:
         self.audit.brain(ROGUE).stopped = True
         if OPERATOR in self.world.specs:
             self.audit.brain(OPERATOR).stopped = True
-        for label, symbol, _, _ in self.traders:
-            self.audit.brain(names.strategy(label, symbol)).paused = True
+        for name in (PAIR, *(names.strategy(label, symbol) for label, symbol, _, _ in self.traders)):
+            self.audit.brain(name).paused = True
         self.venue.faults = VenueFaults(delay_ns=self.venue.faults.delay_ns, tick_ns=SECOND // 2)
 
 
-def _strategy(label: str, symbol: str, owner: type[Strategy], params: dict[str, object]) -> Behavior:
-    return StrategyBrain(BrainSettings(), owner.create(symbol, params, label))
+def _strategy(
+    label: str, symbol: str, owner: type[Strategy], params: dict[str, object], symbols: tuple[str, ...] = ()
+) -> Behavior:
+    return StrategyBrain(BrainSettings(), owner.create(symbol, params, label, symbols))

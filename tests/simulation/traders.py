@@ -25,7 +25,7 @@ from exchanges.model.flow import (
     Trigger,
     Twap,
 )
-from exchanges.model.market import Trade
+from exchanges.model.market import Bar, Trade
 from exchanges.model.order import Fill, Side
 from exchanges.model.position import Position
 from runtime import codec
@@ -120,6 +120,34 @@ def _entry(kind: str, rng: random.Random, price: Decimal, side: Side) -> Flow:
         ),
     }
     return made[kind]
+
+
+class Pair(Strategy):
+    """Listens to all symbols, wants a past, and trades one by what another does and by bars of its own length."""
+
+    together = True
+    timeframes = ("1s",)
+    history = {"1m": 5}
+
+    def __init__(self) -> None:
+        self.bars: list[tuple[str, int, int]] = []
+
+    def on_bar(self, bar: Bar) -> None:
+        which = (bar.symbol, bar.interval_ns, bar.ts_ns)
+        if which in self.bars:
+            raise AssertionError(f"expected each bar once, found {bar} again")
+        self.bars.append(which)
+        if bar.interval_ns == SECOND:
+            held = self.positions[bar.symbol].quantity
+            self.signal("sell" if held > 0 else "buy", 1.0, "a bar", quantity="0.01", symbol=bar.symbol)
+
+    def on_trade(self, trade: Trade) -> None:
+        rng = _rng("pair", trade.tick_id)
+        if rng.random() < 0.05:
+            symbol = rng.choice(self.symbols)
+            if symbol in self.desk.latest:
+                self.exit("enough", symbol=symbol)
+                self.buy(rng.random(), symbol=symbol)
 
 
 class RogueTick(Message, array_like=True):
