@@ -1,0 +1,183 @@
+"""Market data by venue, symbol, kind and time, in the folders of a recording.
+
+A catalog is a recording's folder (see ``exchanges.recording.layout``): what the recorder and ``bigwheel download``
+write is one as it lies, and what is imported lies beside it. There is no index that could disagree with the files.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from exchanges.catalog.errors import DataError
+from exchanges.catalog.series import Series, is_market
+from exchanges.recording.layout import Partition, symbol_folder
+from exchanges.recording.merge import merged
+from exchanges.recording.reader import Recorded, recorded
+from exchanges.recording.schemas import table_of
+
+FOR_EVER_NS = sys.maxsize
+
+
+class Holding(NamedTuple):
+    """What there is of a series. ``rows`` counts what is in two files twice; without a row the times are 0."""
+
+    series: Series
+    rows: int
+    first_ns: int
+    last_ns: int
+    files: int
+    bytes: int
+
+
+class Catalog:
+    """The market data under ``root``. It holds nothing open and may be used while others write.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise DataError(
+                f"expected a catalog, a recording or what `bigwheel download` wrote at {root}, found no folder; "
+                f"check the path, or make one with `bigwheel data import`"
+            )
+        self.root = root
+
+    def series(self, symbols: Collection[str] = (), kinds: Collection[str] = ()) -> list[Series]:
+        """All series, of these symbols (full names) and kinds where they are given, by symbol and kind.
+
+        Raises:
+            RecordingError: a file can't be read.
+        """
+        found = {_series(file) for file in recorded(self.root) if is_market(file.table)}
+        return sorted(
+            each for each in found if (not symbols or each.symbol in symbols) and (not kinds or each.kind in kinds)
+        )
+
+    def files(self, series: Series, start_ns: int = 0, end_ns: int = FOR_EVER_NS) -> list[Recorded]:
+        """The files that may hold rows of ``[start_ns, end_ns)``, by the time they begin with; days before months.
+
+        Raises:
+            RecordingError: a file can't be read.
+        """
+        folder = symbol_folder(self.root, series.venue, series.native)
+        found = [
+            file
+            for file in recorded(folder)
+            if file.table == series.kind and file.partition.start_ns < end_ns and start_ns < file.partition.end_ns
+        ]
+        return sorted(found, key=lambda file: (file.partition.start_ns, file.partition.end_ns))
+
+    def clusters(self, series: Series, start_ns: int = 0, end_ns: int = FOR_EVER_NS) -> list[list[Path]]:
+        """The same files, those together that may overlap in time; none of a cluster is earlier than one before.
+
+        Within a cluster days come before months, and those before years: what was imported revises what was recorded.
+
+        Raises:
+            RecordingError: a file can't be read.
+        """
+        groups: list[list[tuple[Path, Partition]]] = []
+        reached_ns = 0
+        for path, partition, _ in self.files(series, start_ns, end_ns):
+            if groups and partition.start_ns < reached_ns:
+                groups[-1].append((path, partition))
+            else:
+                groups.append([(path, partition)])
+            reached_ns = max(reached_ns, partition.end_ns)
+        return [[path for path, _ in sorted(group, key=_fineness)] for group in groups]
+
+    def portions(self, series: Series, start_ns: int = 0, end_ns: int = FOR_EVER_NS) -> Iterator[pa.Table]:
+        """The rows of ``[start_ns, end_ns)`` in time order, each of them once, read as they are asked for.
+
+        Raises:
+            DataError, RecordingError: a file can't be read.
+        """
+        times = ds.field("ts_ns")
+        try:
+            for paths in self.clusters(series, start_ns, end_ns):
+                for rows in merged(paths, series.table):
+                    yield rows.filter((times >= start_ns) & (times < end_ns))
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            raise unreadable(series, error) from error
+
+    def table(self, series: Series, start_ns: int = 0, end_ns: int = FOR_EVER_NS) -> pa.Table:
+        """All rows of ``[start_ns, end_ns)`` in memory, in time order, each of them once.
+
+        Raises:
+            DataError, RecordingError: a file can't be read.
+        """
+        found = list(self.portions(series, start_ns, end_ns))
+        return pa.concat_tables(found).combine_chunks() if found else series.table.schema.empty_table()
+
+    def dataset(self, kind: str, symbols: Collection[str] = ()) -> Any:
+        """A ``pyarrow.dataset.Dataset`` of one kind with the columns ``venue`` and ``symbol``, for queries.
+
+        Rows that lie in two files come twice, and in no order.
+
+        Raises:
+            RecordingError: a file can't be read.
+        """
+        file_format = ds.ParquetFileFormat()
+        fragments = [
+            file_format.make_fragment(
+                str(file.path),
+                filesystem=fs.LocalFileSystem(),
+                partition_expression=(ds.field("venue") == file.partition.venue)
+                & (ds.field("symbol") == file.partition.symbol),
+            )
+            for file in recorded(self.root)
+            if file.table == kind and (not symbols or _series(file).symbol in symbols)
+        ]
+        schema = table_of(kind).schema
+        for name in ("venue", "symbol"):
+            schema = schema.append(pa.field(name, pa.string()))
+        return ds.FileSystemDataset(fragments, schema, file_format, fs.LocalFileSystem())
+
+    def holding(self, series: Series) -> Holding:
+        """What the files' footers say of a series.
+
+        Raises:
+            DataError, RecordingError: a file can't be read.
+        """
+        rows = size = 0
+        times: list[int] = []
+        files = self.files(series)
+        for file in files:
+            try:
+                metadata, size = pq.read_metadata(file.path), size + file.path.stat().st_size
+                times += _edges(metadata)
+            except (OSError, ValueError, pa.ArrowException) as error:
+                raise unreadable(series, error) from error
+            rows += metadata.num_rows
+        return Holding(series, rows, min(times, default=0), max(times, default=0), len(files), size)
+
+
+def unreadable(series: Series, error: Exception) -> DataError:
+    """What is said of a file that can't be read."""
+    return DataError(f"expected files of {series} that can be read, found: {error}; mend or move away the file")
+
+
+def _series(file: Recorded) -> Series:
+    return Series(f"{file.partition.venue}:{file.partition.symbol}", file.table)
+
+
+def _fineness(file: tuple[Path, Partition]) -> int:
+    return -len(file[1].period)
+
+
+def _edges(metadata: Any) -> Iterable[int]:
+    """The earliest and latest times of each row group."""
+    column = metadata.schema.names.index("ts_ns")
+    for group in range(metadata.num_row_groups):
+        statistics = metadata.row_group(group).column(column).statistics
+        if statistics is not None and statistics.has_min_max:
+            yield from (int(statistics.min), int(statistics.max))
