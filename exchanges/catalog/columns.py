@@ -72,9 +72,9 @@ FORMS = (
 )
 """Told apart in this order by the columns they need."""
 
-KLINES = (TIME, "open", "high", "low", "close", "volume", *(f"-{number}" for number in range(6)))
-AGGREGATES = ("trade_id", "price", "size", "-first", "-last", TIME, MAKER)
-PUBLIC_TRADES = ("trade_id", "price", "size", "-quote", TIME, MAKER)
+KLINES = ("time", "open", "high", "low", "close", "volume", *(f"-{number}" for number in range(6)))
+AGGREGATES = ("trade_id", "price", "size", "-first", "-last", "time", MAKER)
+PUBLIC_TRADES = ("trade_id", "price", "size", "-quote", "time", MAKER)
 HEADERLESS = (KLINES, AGGREGATES, (*AGGREGATES, "-best"), PUBLIC_TRADES, (*PUBLIC_TRADES, "-best"))
 """What exchanges publish without a header: Binance's archive."""
 

@@ -15,7 +15,7 @@ from exchanges.catalog.columns import CENTS, MAKER, QUOTE_BARS, SYMBOL, TIME, Ma
 from exchanges.catalog.errors import DataError
 from exchanges.catalog.series import BARS, Series, full_name
 from exchanges.catalog.validation import ROW
-from exchanges.recording.schemas import QUOTES, Column, bars_name, table_of
+from exchanges.recording.schemas import QUOTES, SECOND, Column, bars_name, table_of
 
 OPEN, CLOSE = "open", "close"
 _BUYS = ("buy", "b", "bid", "yes", "1", "true")
@@ -72,6 +72,11 @@ class Shape:
         self._interval_ns = 0
         if form in (BARS, QUOTE_BARS):
             self._interval_ns = told.interval_ns or _shortest(self._times(first, 1))
+            if self._interval_ns % SECOND:
+                raise DataError(
+                    f"{where}: expected bars of whole seconds, found {self._interval_ns} ns between two; tell their "
+                    f"length or the format of their times"
+                )
         self.kind = bars_name(self._interval_ns) if form == BARS else QUOTES if form == QUOTE_BARS else form
         self._table = table_of(self.kind)
 

@@ -21,7 +21,7 @@ ROW = "row"
 """The column of a row's number in its source, counted from 1; not kept."""
 _MAD_TO_DEVIATION = 1.4826
 """The standard deviation of a normal distribution in median absolute deviations."""
-_FEWEST_STEPS = 30
+_FEWEST_MOVES = 30
 """Fewer changes of the price say nothing of what is usual."""
 
 
@@ -36,7 +36,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What counts as a gap, a jump, and the market's hours."""
 
     deviations: float = 30.0
-    """A change of the price's logarithm so many robust deviations off is an outlier; 0 looks for none."""
+    """A change of the price's logarithm beyond so many robust deviations is an outlier; 0 looks for none."""
     silence_ns: int = 0
     """A span without an event longer than this is a gap; 0 looks for none. Bars have their interval."""
     hours: Hours = "always"
@@ -169,19 +169,21 @@ class Checker:
     # -- jumps -----------------------------------------------------------------------------
 
     def _jumps(self, rows: pa.Table) -> None:
-        """Changes of the price far off the median of its changes, in median absolute deviations."""
+        """Changes of the price that are far beyond the median of their sizes."""
         line = np.concatenate([self._last_price, prices(rows, self.series.kind)])
         self._last_price = line[-1:]
-        steps = np.diff(np.log(line))
-        moves = steps[steps != 0]
-        if not self._limits.deviations or len(moves) < _FEWEST_STEPS:
+        steps = np.abs(np.diff(np.log(line)))
+        moves = steps[steps > 0]
+        if not self._limits.deviations or len(moves) < _FEWEST_MOVES:
             return
-        middle = np.median(moves)
-        deviation = _MAD_TO_DEVIATION * float(np.median(np.abs(moves - middle)))
-        if deviation:
-            far = np.abs(steps - middle) > self._limits.deviations * deviation
-            wrong = np.concatenate([np.zeros(rows.num_rows - len(far), np.bool_), far & (steps != 0)])
-            self._find(Fault.OUTLIER, wrong, rows, _shown(self.series))
+        # Around 0, not around the median: of prices that move by a tick or two the latter leaves no deviation.
+        far = steps > self._limits.deviations * _MAD_TO_DEVIATION * np.median(moves)
+        self._find(
+            Fault.OUTLIER,
+            np.concatenate([np.zeros(rows.num_rows - len(far), np.bool_), far]),
+            rows,
+            _shown(self.series),
+        )
 
 
 def _same_time(at: Ints) -> Mask:
