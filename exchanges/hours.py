@@ -7,13 +7,14 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
 import holidays
 
 NEW_YORK = ZoneInfo("America/New_York")
 Hours = Literal["always", "nyse"]
+HOURS: tuple[Hours, ...] = get_args(Hours)
 _ONE_DAY = dt.timedelta(days=1)
 _SECOND_NS = 1_000_000_000
 _YEAR_NS = 365 * 86_400 * _SECOND_NS

@@ -17,6 +17,7 @@ from exchanges.catalog.sessions import DAY_NS, date_of, expected_opens, trading_
 from exchanges.hours import AlwaysOpen, Hours, trading_hours
 from exchanges.recording.files import ordered
 
+DEVIATIONS = 30.0
 ROW = "row"
 """The column of a row's number in its source, counted from 1; not kept."""
 _MAD_TO_DEVIATION = 1.4826
@@ -35,7 +36,7 @@ class Policy(enum.StrEnum):
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What counts as a gap, a jump, and the market's hours."""
 
-    deviations: float = 30.0
+    deviations: float = DEVIATIONS
     """A change of the price's logarithm beyond so many robust deviations is an outlier; 0 looks for none."""
     silence_ns: int = 0
     """A span without an event longer than this is a gap; 0 looks for none. Bars have their interval."""
