@@ -1,13 +1,13 @@
 """Market data of many series as one stream in time order, of which no more is in memory than a portion of each.
 
-The order is total and always the same: by the time a row is known (an event's own, a bar's end), then by
+The order is total and always the same: by the time a row is known (see ``exchanges.catalog.clock``), then by
 ``Series.rank`` (bars, shorter first; funding, tickers, books, quotes, trades; within a kind by symbol), then as the
 rows of a series lie. A stream that ends earlier is the beginning of one that ends later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from exchanges.catalog.batch import Batch, Ints, maker
 from exchanges.catalog.catalog import FOR_EVER_NS, Catalog, unreadable
+from exchanges.catalog.clock import DOUBTFUL_NS, Clock, due_times
 from exchanges.catalog.errors import DataError
 from exchanges.catalog.series import Series
 from exchanges.model.market import MarketData
@@ -59,6 +60,8 @@ class Window(NamedTuple):
 class MarketStream:
     """The rows of ``series`` in ``[start_ns, end_ns)`` by their own time, without bars that end after ``end_ns``.
 
+    By the clock of receipt those from ``start_ns`` on that were received before ``end_ns``.
+
     Each symbol's data are numbered from 1 in ``epoch``, over all kinds, as an exchange connection numbers them. It can
     be read any number of times; ``rows_held`` is the most that was in memory at once in the last reading.
 
@@ -74,12 +77,14 @@ class MarketStream:
         end_ns: int = FOR_EVER_NS,
         *,
         epoch: int = 1,
+        clock: Clock = Clock.VENUE,
         portion_rows: int = 0,
     ) -> None:
         self.series = tuple(sorted(series, key=lambda each: each.rank))
         _check(catalog, self.series)
         self.rows_held = 0
-        self._catalog, self._start_ns, self._end_ns, self._epoch = catalog, start_ns, end_ns, epoch
+        self._catalog, self._epoch = catalog, epoch
+        self._span = _Span(start_ns, end_ns, clock)
         most = max(_FEWEST_ROWS, min(PORTION_ROWS, _TOTAL_ROWS // max(1, len(self.series))))
         self._portion_rows = portion_rows or most
 
@@ -91,9 +96,7 @@ class MarketStream:
         """
         self.rows_held = 0
         numbers = _Numbers(self.series)
-        pending = [
-            _Source(self._catalog, each, self._start_ns, self._end_ns, self._portion_rows) for each in self.series
-        ]
+        pending = [_Source(self._catalog, each, self._span, self._portion_rows) for each in self.series]
         while True:
             for source in pending:
                 source.fill()
@@ -137,18 +140,40 @@ def _check(catalog: Catalog, series: Sequence[Series]) -> None:
             raise DataError(f"expected {each} in {catalog.root}, found {there}; import it or correct the name")
 
 
+class _Span(NamedTuple):
+    """What of its series a stream takes."""
+
+    start_ns: int
+    end_ns: int
+    clock: Clock
+
+    @property
+    def reach_ns(self) -> int:
+        """No row of this time or later is taken."""
+        doubt_ns = 0 if self.clock is Clock.VENUE else DOUBTFUL_NS
+        return min(self.end_ns, FOR_EVER_NS - doubt_ns) + doubt_ns
+
+    def taken(self, series: Series, rows: Any, last_ns: int) -> tuple[Any, Ints, bool]:
+        """The rows that are taken, when they are due, and whether later ones are not."""
+        rows = rows.slice(int(np.searchsorted(rows.column("ts_ns").to_numpy(), self.start_ns)))
+        due_ns = due_times(series, rows, self.clock, last_ns)
+        by_end = self.clock is Clock.VENUE and series.interval_ns > 0
+        last = int(np.searchsorted(due_ns, self.end_ns, side="right" if by_end else "left"))
+        return rows.slice(0, last), due_ns[:last], last < len(due_ns)
+
+
 class _Source:
     """One series on its way into the stream. What it holds is due from its first row to ``reach_ns``."""
 
-    def __init__(self, catalog: Catalog, series: Series, start_ns: int, end_ns: int, portion_rows: int) -> None:
+    def __init__(self, catalog: Catalog, series: Series, span: _Span, portion_rows: int) -> None:
         self.series = series
         self.ended = False
         """Whether all of it has been read."""
         self.wants_more = True
         self.reach_ns = 0
         """No row that has not been read is due earlier."""
-        self._start_ns, self._end_ns = start_ns, min(end_ns, FOR_EVER_NS - series.interval_ns)
-        self._portions = _portions(catalog, series, start_ns, end_ns, portion_rows)
+        self._span = span
+        self._portions = _portions(catalog, series, span.start_ns, span.reach_ns, portion_rows)
         self._rows: Any = None
         self._due = np.empty(0, np.int64)
 
@@ -163,7 +188,10 @@ class _Source:
             portion, self.ended = next(self._portions, (None, True))
             if portion is None:
                 return
-            rows, due_ns = self._wanted(portion)
+            rows, due_ns, beyond = self._span.taken(self.series, portion, self.reach_ns)
+            if beyond:
+                self.ended = True
+                self._portions.close()
             if not len(due_ns):
                 continue
             self.wants_more = False
@@ -179,22 +207,15 @@ class _Source:
         self._rows, self._due = self._rows.slice(count), self._due[count:]
         return rows, due_ns
 
-    def _wanted(self, rows: Any) -> tuple[Any, Ints]:
-        """The rows of the stream's span, and when they are due."""
-        interval_ns = self.series.interval_ns
-        at = rows.column("ts_ns").to_numpy()
-        last_ns = self._end_ns - interval_ns + 1 if interval_ns else self._end_ns
-        first, last = np.searchsorted(at, [self._start_ns, last_ns]).tolist()
-        last = max(first, last)
-        return rows.slice(first, last - first), at[first:last] + interval_ns
-
 
 def _copied(rows: Any) -> Any:
     """The few rows that are left of a portion, so that they don't keep all of it in memory."""
     return rows.take(pa.array(np.arange(rows.num_rows)))
 
 
-def _portions(catalog: Catalog, series: Series, start_ns: int, end_ns: int, most: int) -> Iterator[tuple[Any, bool]]:
+def _portions(
+    catalog: Catalog, series: Series, start_ns: int, end_ns: int, most: int
+) -> Generator[tuple[Any, bool], None, None]:
     """Record batches of at most ``most`` rows in time order, and whether each is the last.
 
     Small files are put together: where a portion ends the stream has to look at all series again.

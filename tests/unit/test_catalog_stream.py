@@ -14,9 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchanges.catalog import Catalog, DataError, Series
+from exchanges.catalog import Catalog, Clock, DataError, MarketStream, Series
 from exchanges.catalog.catalog import FOR_EVER_NS
-from exchanges.catalog.stream import MarketStream
 from exchanges.model.market import Bar, Book, MarketData, Quote, Ticker, Trade
 from exchanges.recording.files import Draft, make_folder
 from exchanges.recording.layout import Note, Partition, day_of, name_of, with_note
@@ -61,9 +60,12 @@ def place_of(message: MarketData) -> tuple[str, float]:
     return ("trades", message.size) if isinstance(message, Trade) else ("quotes", message.bid_size)  # type: ignore[attr-defined]
 
 
-def store(root: Path, series: Series, times: Sequence[int], group_rows: int = 4) -> None:
+def store(
+    root: Path, series: Series, times: Sequence[int], group_rows: int = 4, received: Sequence[int] | None = None
+) -> None:
     """Files of a day each with small row groups."""
     rows = rows_of(series, times)
+    rows = rows.set_column(rows.schema.get_field_index("recv_ns"), "recv_ns", pa.array(received or times, pa.int64()))
     for day in sorted({at // DAY for at in times}):
         own = rows.filter(pa.array([at // DAY == day for at in times]))
         folder = Partition(series.venue, series.native, day_of(day * DAY)).folder(root)
@@ -187,6 +189,54 @@ def test_numbers_run_by_symbol_over_its_kinds(tmp_path: Path) -> None:
     for symbol, count in ((BTC, 12), (ETH, 6)):
         assert [message.seq for message in found if message.symbol == symbol] == list(range(1, count + 1))
     assert {message.epoch for message in found} == {7}
+
+
+# -- the clock of receipt ----------------------------------------------------------------
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    delays=st.lists(st.integers(-3, 5), min_size=1, max_size=25),
+    other=st.lists(st.integers(-3, 5), min_size=1, max_size=25),
+    bounds=st.tuples(st.integers(0, 14), st.integers(0, 25), st.integers(0, 25)),
+    portion=st.integers(1, 6),
+)
+def test_by_the_clock_of_receipt_each_series_comes_as_it_was_received(
+    tmp_path_factory: pytest.TempPathFactory,
+    delays: list[int],
+    other: list[int],
+    bounds: tuple[int, int, int],
+    portion: int,
+) -> None:
+    root = tmp_path_factory.mktemp("stream")
+    origin = MIDNIGHT_NS + DAY - 10 * SECOND  # over midnight
+    start_ns, (earlier, later) = origin + bounds[0] * SECOND, sorted(origin + end * SECOND for end in bounds[1:])
+    expected = []
+    for series, late in ((TRADES, delays), (QUOTES, other)):
+        times = [origin + n * SECOND for n in range(len(late))]
+        received = [at + delay * SECOND for at, delay in zip(times, late, strict=True)]
+        store(root, series, times, received=received)
+        reached = 0
+        for place, (at, received_ns) in enumerate(zip(times, received, strict=True)):
+            if at >= start_ns:
+                reached = max(reached, received_ns)
+                expected.append((reached, series.rank, place + 1.0))
+    streams = []
+    for end_ns in (earlier, later):
+        stream = MarketStream(
+            Catalog(root), [TRADES, QUOTES], start_ns, end_ns, clock=Clock.RECEIVED, portion_rows=portion
+        )
+        streams.append(list(stream.messages()))
+    for found, end_ns in zip(streams, (earlier, later), strict=True):
+        wanted = [row for row in sorted(expected) if row[0] < end_ns]
+        assert [(m.recv_ns, place_of(m)[1]) for m in found] == [(due_ns, place) for due_ns, _, place in wanted]
+    assert streams[1][: len(streams[0])] == streams[0]
+
+
+def test_what_was_not_received_live_is_known_by_the_venues_clock(tmp_path: Path) -> None:
+    store(tmp_path, BARS, minutes(3), received=[minutes(1)[0] + 3 * SECOND + MINUTE, MIDNIGHT_NS + 9 * DAY, 0])
+    found = list(MarketStream(Catalog(tmp_path), [BARS], clock=Clock.RECEIVED).messages())
+    assert [message.recv_ns for message in found] == [MIDNIGHT_NS + MINUTE + 3 * SECOND, *minutes(4)[2:]]
 
 
 # -- kinds -------------------------------------------------------------------------------
