@@ -10,8 +10,6 @@ from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
-import holidays
-
 NEW_YORK = ZoneInfo("America/New_York")
 Hours = Literal["always", "nyse"]
 HOURS: tuple[Hours, ...] = get_args(Hours)
@@ -155,9 +153,15 @@ def _ns(moment: dt.datetime) -> int:
 
 @lru_cache
 def _holidays(year: int) -> frozenset[dt.date]:
-    return frozenset(holidays.financial_holidays("NYSE", years=year))
+    return _told(year, "public")
 
 
 @lru_cache
 def _half_days(year: int) -> frozenset[dt.date]:
-    return frozenset(holidays.financial_holidays("NYSE", years=year, categories=("half_day",)))
+    return _told(year, "half_day")
+
+
+def _told(year: int, category: str) -> frozenset[dt.date]:
+    import holidays  # here: no command that needs no calendar has to wait for it
+
+    return frozenset(holidays.financial_holidays("NYSE", years=year, categories=(category,)))

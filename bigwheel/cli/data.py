@@ -38,7 +38,9 @@ Kinds = Annotated[str, typer.Option("--kinds", help="Comma-separated: trades, qu
 From = Annotated[str, typer.Option("--from", help="The first moment: a time (2026-11-01, UTC) or a duration ago (7d).")]
 To = Annotated[str, typer.Option("--to", help="The moment after the last one, in the same form.")]
 CatalogPath = Annotated[Path, typer.Argument(help="A catalog, a recording, or what `bigwheel download` wrote.")]
-SourcePath = Annotated[Path, typer.Argument(help="CSV or Parquet: a file, a folder of files, a recording, a catalog.")]
+SourcePath = Annotated[
+    Path, typer.Argument(help="CSV, Parquet, lines of books: a file, a folder, a recording, a catalog.")
+]
 Kind = Annotated[str, typer.Option("--kind", help="bars, trades, quotes, books, tickers or funding. Else: by columns.")]
 Columns = Annotated[
     str,

@@ -1,9 +1,9 @@
-"""Files of market data read portion by portion: CSV, Parquet, and what the recorder and ``bigwheel download`` wrote."""
+"""Files of market data read portion by portion: CSV, Parquet, lines of order books, recordings and downloads."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,11 @@ from exchanges.catalog.series import Series, full_name
 from exchanges.catalog.shaping import Portion, Shape, Told
 from exchanges.catalog.validation import ROW
 from exchanges.recording.reader import recorded
+from exchanges.recording.schemas import BOOKS
 
 BATCH_ROWS = 262_144
 _CSV = (".csv", ".tsv", ".txt")
+_LINES = (".jsonl",)
 _PACKED = (".gz", ".bz2", ".zst")
 _CAPITALS = re.compile(r"[0-9]*[A-Z][A-Z0-9]*")
 _ARCHIVE = re.compile(r"-(?:[0-9]+[smhdwM]o?|aggTrades|trades)-[0-9-]+$")
@@ -40,13 +42,14 @@ def load(path: Path, told: Told) -> Iterator[Portion]:
         return
     files = _files(path)
     for file in files:
-        yield from (_parquet if file.suffix == ".parquet" else _csv)(file, told, alone=len(files) == 1)
+        read = _parquet if file.suffix == ".parquet" else _books if _is(file, _LINES) else _csv
+        yield from read(file, told, alone=len(files) == 1)
 
 
 def capitals(path: Path) -> list[str]:
     """What in a file's name can be a symbol: its parts in capitals, as in ``binance_usdm_BTCUSDT_20240808``."""
     stem = path.name
-    while (suffix := Path(stem).suffix) in (*_PACKED, *_CSV, ".parquet"):
+    while (suffix := Path(stem).suffix) in (*_PACKED, *_CSV, *_LINES, ".parquet"):
         stem = stem.removesuffix(suffix)
     return [part for part in _ARCHIVE.sub("", stem).split("_") if _CAPITALS.fullmatch(part)]
 
@@ -56,14 +59,19 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if not path.exists():
         raise DataError(f"expected market data at {path}, found nothing there; check the path")
-    found = sorted(file for file in path.iterdir() if file.is_file() and (file.suffix == ".parquet" or _is_csv(file)))
+    known = (*_CSV, *_LINES, ".parquet")
+    found = sorted(file for file in path.iterdir() if file.is_file() and _is(file, known))
     if not found:
-        raise DataError(f"expected *.parquet or *.csv files in {path}, found none; give the folder that holds them")
+        raise DataError(
+            f"expected *.parquet, *.csv or *.jsonl files in {path}, found none; give the folder that holds them"
+        )
     return found
 
 
-def _is_csv(path: Path) -> bool:
-    return any(suffix in _CSV for suffix in path.suffixes[-2:])
+def _is(path: Path, kinds: Sequence[str]) -> bool:
+    """Whether a file is of one of the kinds, perhaps compressed."""
+    inner = path.with_suffix("") if path.suffix in _PACKED else path
+    return inner.suffix in kinds
 
 
 def _symbol(path: Path, told: Told, *, alone: bool) -> str:
@@ -110,6 +118,15 @@ def _batches(path: Path, columns: Mapped) -> Iterator[pa.Table]:
         wanted = sorted(set(columns.names.values()))
         for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
             yield pa.Table.from_batches([batch])
+
+
+def _books(path: Path, told: Told, *, alone: bool) -> Iterator[Portion]:
+    from exchanges.catalog.booklines import books  # here: it brings an exchange's SDK along
+
+    symbol = _symbol(path, told, alone=alone)
+    series = Series(full_name(told.venue, symbol), BOOKS)
+    if not told.symbols or symbol in told.symbols:
+        yield from (Portion(series, rows) for rows in books(path, symbol))
 
 
 def _recorded(path: Path, told: Told) -> Iterator[Portion]:

@@ -174,7 +174,7 @@ def test_a_file_without_a_symbol_asks_for_one(tmp_path: Path) -> None:
 def test_a_path_without_market_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="found nothing there"):
         read(tmp_path / "none")
-    with pytest.raises(DataError, match=r"expected \*\.parquet or \*\.csv files"):
+    with pytest.raises(DataError, match=r"expected \*\.parquet, \*\.csv or \*\.jsonl files"):
         read(tmp_path)
     (tmp_path / "X.parquet").write_bytes(b"no")
     with pytest.raises(DataError, match="expected a Parquet file"):
