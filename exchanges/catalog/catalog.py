@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from exchanges.catalog.errors import DataError
 from exchanges.catalog.series import Series, is_market
-from exchanges.recording.layout import Partition, symbol_folder
+from exchanges.recording.layout import symbol_folder
 from exchanges.recording.merge import merged
 from exchanges.recording.reader import Recorded, recorded
 from exchanges.recording.schemas import table_of
@@ -57,10 +57,11 @@ class Catalog:
         Raises:
             RecordingError: a file can't be read.
         """
-        found = {_series(file) for file in recorded(self.root) if is_market(file.table)}
-        return sorted(
-            each for each in found if (not symbols or each.symbol in symbols) and (not kinds or each.kind in kinds)
-        )
+        return [
+            each
+            for each in by_series(recorded(self.root))
+            if (not symbols or each.symbol in symbols) and (not kinds or each.kind in kinds)
+        ]
 
     def files(self, series: Series, start_ns: int = 0, end_ns: int = FOR_EVER_NS) -> list[Recorded]:
         """The files that may hold rows of ``[start_ns, end_ns)``, by the time they begin with; days before months.
@@ -74,25 +75,15 @@ class Catalog:
             for file in recorded(folder)
             if file.table == series.kind and file.partition.start_ns < end_ns and start_ns < file.partition.end_ns
         ]
-        return sorted(found, key=lambda file: (file.partition.start_ns, file.partition.end_ns))
+        return sorted(found, key=_begin)
 
     def clusters(self, series: Series, start_ns: int = 0, end_ns: int = FOR_EVER_NS) -> list[list[Path]]:
-        """The same files, those together that may overlap in time; none of a cluster is earlier than one before.
-
-        Within a cluster days come before months, and those before years: what was imported revises what was recorded.
+        """The same files, clustered (see ``clustered``).
 
         Raises:
             RecordingError: a file can't be read.
         """
-        groups: list[list[tuple[Path, Partition]]] = []
-        reached_ns = 0
-        for path, partition, _ in self.files(series, start_ns, end_ns):
-            if groups and partition.start_ns < reached_ns:
-                groups[-1].append((path, partition))
-            else:
-                groups.append([(path, partition)])
-            reached_ns = max(reached_ns, partition.end_ns)
-        return [[path for path, _ in sorted(group, key=_fineness)] for group in groups]
+        return clustered(self.files(series, start_ns, end_ns))
 
     def portions(self, series: Series, start_ns: int = 0, end_ns: int = FOR_EVER_NS) -> Iterator[pa.Table]:
         """The rows of ``[start_ns, end_ns)`` in time order, each of them once, read as they are asked for.
@@ -100,13 +91,9 @@ class Catalog:
         Raises:
             DataError, RecordingError: a file can't be read.
         """
-        try:
-            for paths in self.clusters(series, start_ns, end_ns):
-                for rows in merged(paths, series.table):
-                    first, last = np.searchsorted(rows["ts_ns"].to_numpy(), [start_ns, end_ns]).tolist()
-                    yield rows.slice(first, last - first)
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise unreadable(series, error) from error
+        for rows in read(series, self.files(series, start_ns, end_ns)):
+            first, last = np.searchsorted(rows["ts_ns"].to_numpy(), [start_ns, end_ns]).tolist()
+            yield rows.slice(first, last - first)
 
     def table(self, series: Series, start_ns: int = 0, end_ns: int = FOR_EVER_NS) -> pa.Table:
         """All rows of ``[start_ns, end_ns)`` in memory, in time order, each of them once.
@@ -163,6 +150,44 @@ class Catalog:
         return Holding(series, rows, min(times, default=0), max(times, default=0), len(files), size)
 
 
+def clustered(files: Iterable[Recorded]) -> list[list[Path]]:
+    """The files of one series, those together that may overlap in time; none of a cluster is earlier than one before.
+
+    Within a cluster days come before months, and those before years: what was imported revises what was recorded.
+    """
+    groups: list[list[Recorded]] = []
+    reached_ns = 0
+    for file in sorted(files, key=_begin):
+        if groups and file.partition.start_ns < reached_ns:
+            groups[-1].append(file)
+        else:
+            groups.append([file])
+        reached_ns = max(reached_ns, file.partition.end_ns)
+    return [[file.path for file in sorted(group, key=_fineness)] for group in groups]
+
+
+def read(series: Series, files: Iterable[Recorded]) -> Iterator[pa.Table]:
+    """The rows of a series' files in time order, each of them once, read as they are asked for.
+
+    Raises:
+        DataError: a file can't be read.
+    """
+    try:
+        for paths in clustered(files):
+            yield from merged(paths, series.table)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise unreadable(series, error) from error
+
+
+def by_series(files: Iterable[Recorded]) -> dict[Series, list[Recorded]]:
+    """The files of each series of market data, by symbol and kind."""
+    found: dict[Series, list[Recorded]] = {}
+    for file in files:
+        if is_market(file.table):
+            found.setdefault(_series(file), []).append(file)
+    return dict(sorted(found.items()))
+
+
 def unreadable(series: Series, error: Exception) -> DataError:
     """What is said of a file that can't be read."""
     return DataError(f"expected files of {series} that can be read, found: {error}; mend or move away the file")
@@ -172,8 +197,12 @@ def _series(file: Recorded) -> Series:
     return Series(f"{file.partition.venue}:{file.partition.symbol}", file.table)
 
 
-def _fineness(file: tuple[Path, Partition]) -> int:
-    return -len(file[1].period)
+def _begin(file: Recorded) -> tuple[int, int]:
+    return file.partition.start_ns, file.partition.end_ns
+
+
+def _fineness(file: Recorded) -> int:
+    return -len(file.partition.period)
 
 
 def _edges(metadata: Any) -> Iterable[int]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exchanges.catalog.catalog import Catalog
+from exchanges.catalog.catalog import by_series, read
 from exchanges.catalog.columns import SYMBOL, Mapped, mapped
 from exchanges.catalog.delimited import blocks, by_name, layout
 from exchanges.catalog.errors import DataError
@@ -18,7 +18,7 @@ from exchanges.catalog.moments import check_timezone
 from exchanges.catalog.series import Series, full_name
 from exchanges.catalog.shaping import Portion, Shape, Told
 from exchanges.catalog.validation import ROW
-from exchanges.recording.reader import recorded
+from exchanges.recording.reader import Recorded, recorded
 from exchanges.recording.schemas import BOOKS
 
 BATCH_ROWS = 262_144
@@ -37,13 +37,14 @@ def load(path: Path, told: Told) -> Iterator[Portion]:
         DataError: something can't be read; the text names file, row and column.
     """
     check_timezone(told.timezone)
-    if path.is_dir() and recorded(path):
-        yield from _recorded(path, told)
+    there = recorded(path)
+    if there:
+        yield from _recorded(there, told)
         return
     files = _files(path)
     for file in files:
-        read = _parquet if file.suffix == ".parquet" else _books if _is(file, _LINES) else _csv
-        yield from read(file, told, alone=len(files) == 1)
+        reader = _parquet if file.suffix == ".parquet" else _books if _is(file, _LINES) else _csv
+        yield from reader(file, told, alone=len(files) == 1)
 
 
 def capitals(path: Path) -> list[str]:
@@ -129,23 +130,13 @@ def _books(path: Path, told: Told, *, alone: bool) -> Iterator[Portion]:
         yield from (Portion(series, rows) for rows in books(path, symbol))
 
 
-def _recorded(path: Path, told: Told) -> Iterator[Portion]:
+def _recorded(files: Sequence[Recorded], told: Told) -> Iterator[Portion]:
     """The market data of a recording or a catalog, as that of the venue that was told."""
-    catalog = Catalog(path if any(path.glob("venue=*")) else _root(path))
-    inside = {(file.partition.venue, file.partition.symbol, file.table) for file in recorded(path)}
-    for series in catalog.series():
-        if (series.venue, series.native, series.kind) not in inside or (
-            told.symbols and series.native not in told.symbols
-        ):
-            continue
+    for series, own in by_series(files).items():
         row = 1
-        for rows in catalog.portions(series):
+        if told.symbols and series.native not in told.symbols:
+            continue
+        for rows in read(series, own):
             numbers = pa.array(np.arange(row, row + rows.num_rows))
             row += rows.num_rows
             yield Portion(Series(full_name(told.venue, series.native), series.kind), rows.append_column(ROW, numbers))
-
-
-def _root(path: Path) -> Path:
-    """The folder of the recording that ``path`` is a part of."""
-    whole = path.resolve()
-    return next(above.parent for above in (whole, *whole.parents) if above.name.startswith("venue="))

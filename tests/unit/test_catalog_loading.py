@@ -263,6 +263,10 @@ def test_another_catalog_can_be_taken_over_as_a_whole_or_by_symbol(tmp_path: Pat
         Series("mine:BTCUSDT", kind) for kind in ("bars_60s", "trades")
     ]
     assert read(root, symbols=("ETHUSDT",)) == {}
+    took(root, trade_columns([MIDNIGHT_NS + 86_400 * SECOND]))
+    day = root / "venue=bybit/symbol=BTCUSDT/day=2026-11-24"
+    assert read(day)[TRADES]["ts_ns"] == minutes(2)
+    assert read(next(day.glob("*.parquet")))[TRADES]["ts_ns"] == minutes(2)
 
 
 @recorded_data
