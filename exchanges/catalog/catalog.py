@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -172,11 +173,30 @@ def read(series: Series, files: Iterable[Recorded]) -> Iterator[pa.Table]:
     Raises:
         DataError: a file can't be read.
     """
+    reached_ns = 0
     try:
         for paths in clustered(files):
-            yield from merged(paths, series.table)
+            for rows in merged(paths, series.table):
+                reached_ns = in_order(series, rows["ts_ns"].to_numpy(), reached_ns)
+                yield rows
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise unreadable(series, error) from error
+
+
+def in_order(series: Series, at: npt.NDArray[np.int64], reached_ns: int) -> int:
+    """See that times do not go back behind ``reached_ns`` or each other; returns the last of them.
+
+    Raises:
+        DataError: they do.
+    """
+    if not len(at):
+        return reached_ns
+    if at[0] < reached_ns or np.any(at[1:] < at[:-1]):
+        raise DataError(
+            f"expected rows of {series} in time order, found an earlier one after {reached_ns or int(at[0])}; another "
+            f"program wrote them: import them into a new catalog with --policy repair"
+        )
+    return int(at[-1])
 
 
 def by_series(files: Iterable[Recorded]) -> dict[Series, list[Recorded]]:

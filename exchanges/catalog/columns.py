@@ -53,11 +53,12 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
 
 
 class Form(NamedTuple):
-    """A kind of file: the columns it must have, and those it may have."""
+    """A kind of file: the columns it must have, those it may have, and names that must be there as they are."""
 
     kind: str
     needed: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
 
 FORMS = (
@@ -66,7 +67,7 @@ FORMS = (
     Form(QUOTE_BARS, ("bid_close", "ask_close"), ("bid_size", "ask_size")),
     Form(QUOTES, ("bid_price", "ask_price"), ("bid_size", "ask_size", "recv_ns")),
     Form(TRADES, ("price", "size"), ("side", MAKER, "trade_id", "recv_ns")),
-    Form(TRADES, (CENTS, "size", "side"), ("trade_id",)),
+    Form(TRADES, (CENTS, "size", "side"), ("trade_id",), ("ticker", "last", "count", "taker_side")),
     Form(TICKERS, ("mark",), ("index", "funding_rate", "funding_ns", "recv_ns")),
     Form(FUNDING, ("rate",), ()),
 )
@@ -92,6 +93,8 @@ def mapped(where: str, found: Sequence[str], told: Mapping[str, str], kind: str 
     Raises:
         DataError: no form fits, or a column that was told is not there.
     """
+    if kind and kind not in {form.kind for form in FORMS}:
+        raise DataError(f"expected a kind of file among {', '.join(_kinds())}, found {kind!r}")
     strange = sorted(set(told.values()) - set(found))
     if strange:
         raise DataError(f"{where}: expected the columns {strange} of the column map, found {list(found)}; correct it")
@@ -99,7 +102,8 @@ def mapped(where: str, found: Sequence[str], told: Mapping[str, str], kind: str 
     if unknown:
         raise DataError(f"{where}: expected a column map of our columns {sorted(_ALIASES)}, found {unknown}")
     for form in FORMS:
-        if kind and form.kind != kind and not (kind == QUOTES and form.kind == QUOTE_BARS):
+        unwanted = kind and form.kind != kind and not (kind == QUOTES and form.kind == QUOTE_BARS)
+        if unwanted or not set(form.named) <= set(found):
             continue
         names = _names(form, found, told)
         if names.keys() >= {TIME, *form.needed}:
@@ -134,8 +138,13 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+def _kinds() -> dict[str, tuple[str, ...]]:
+    """The kinds a person can name, and the columns they need."""
+    return {form.kind: form.needed for form in reversed(FORMS) if form.kind != QUOTE_BARS}
+
+
 def _wanted(kind: str) -> str:
-    forms = {form.kind: form.needed for form in reversed(FORMS) if form.kind != QUOTE_BARS}
+    forms = _kinds()
     if kind in forms:
         return f"a time and {', '.join(forms[kind])} for {kind}"
     return "a time and " + " or ".join(f"{', '.join(needed)} ({name})" for name, needed in reversed(forms.items()))

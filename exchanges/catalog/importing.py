@@ -93,9 +93,18 @@ def import_rows(
     says why. Each period is written in one step; an import that was interrupted is done by doing it again.
 
     Raises:
-        DataError: something can't be read, or another process writes to the catalog.
-        OSError: something can't be written.
+        DataError: something can't be read or written, or another process writes to the catalog.
     """
+    try:
+        return _alone_in(root, source, portions, policy, limits or Limits())
+    except OSError as error:
+        raise DataError(
+            f"expected a catalog that can be written at {root}, found: {error}; free the disk or mend the folder, and "
+            f"import again: what is there by now is not written twice"
+        ) from error
+
+
+def _alone_in(root: Path, source: str, portions: Iterable[Portion], policy: Policy, limits: Limits) -> Report:
     make_folder(root)
     with only_one(root / _LOCK) as free:
         if not free:
@@ -103,7 +112,7 @@ def import_rows(
         for left in root.glob(f"{_STAGING}*"):
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(prefix=_STAGING, dir=root) as folder:
-            return _import(root, Staging(Path(folder)), source, portions, policy, limits or Limits())
+            return _import(root, Staging(Path(folder)), source, portions, policy, limits)
 
 
 def _import(

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from exchanges.catalog.batch import Batch, Ints, maker
-from exchanges.catalog.catalog import FOR_EVER_NS, Catalog, unreadable
+from exchanges.catalog.catalog import FOR_EVER_NS, Catalog, in_order, unreadable
 from exchanges.catalog.clock import DOUBTFUL_NS, Clock, due_times
 from exchanges.catalog.errors import DataError
 from exchanges.catalog.series import Series
@@ -232,7 +232,7 @@ def _portions(
 
 def _batches(catalog: Catalog, series: Series, start_ns: int, end_ns: int, most: int) -> Iterator[Any]:
     """Record batches of at most ``most`` rows in time order; a file is open while it is read."""
-    names = series.table.schema.names
+    names, reached_ns = series.table.schema.names, 0
     try:
         for paths in catalog.clusters(series, start_ns, end_ns):
             if len(paths) > 1:
@@ -241,6 +241,7 @@ def _batches(catalog: Catalog, series: Series, start_ns: int, end_ns: int, most:
                 continue
             with pq.ParquetFile(paths[0]) as file:
                 for batch in file.iter_batches(most, columns=names, use_threads=False):
+                    reached_ns = in_order(series, batch.column("ts_ns").to_numpy(), reached_ns)
                     yield batch.select(names).replace_schema_metadata()
     except _FAILURES as error:
         raise unreadable(series, error) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -251,6 +252,29 @@ def test_what_an_interrupted_import_left_is_cleared(tmp_path: Path) -> None:
     write(left / "0-2026-11-0.parquet", {"ts_ns": [1]})
     took(tmp_path / "catalog", trade_columns([1]))
     assert not left.exists()
+
+
+def test_an_import_that_broke_off_is_done_by_doing_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, times = tmp_path / "catalog", [MIDNIGHT_NS + day * DAY + n for day in range(4) for n in range(3)]
+    took(root, trade_columns(times[:4]))
+    kept = Draft.keep
+    for fails_at in (0, 1, 1):
+        left = iter(range(fails_at))
+
+        def failing(draft: Draft, left: Iterator[int] = left) -> int:
+            if next(left, None) is None:
+                raise OSError(28, "No space left on device")
+            return kept(draft)
+
+        monkeypatch.setattr(Draft, "keep", failing)
+        with pytest.raises(DataError, match="No space left on device; free the disk"):
+            took(root, trade_columns(times))
+        monkeypatch.setattr(Draft, "keep", kept)
+        there = column(root, TRADES)
+        assert there == times[: len(there)]
+    took(root, trade_columns(times))
+    assert column(root, TRADES) == times
+    assert not [name for name in everything(root) if name.endswith(".tmp") or ".import-" in name]
 
 
 def test_two_imports_do_not_meet(tmp_path: Path) -> None:

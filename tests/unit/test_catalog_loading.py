@@ -146,6 +146,8 @@ def test_a_wrong_value_is_named_by_file_row_column_and_what_was_expected(tmp_pat
     [
         ([], {}, "found an empty file"),
         (["time,open,high", "1,2,3"], {}, r"expected a time and open, high, low, close \(bars\) or"),
+        (["time,price", "1,2"], {"kind": "candles"}, "expected a kind of file among"),
+        (["time,last,size,side", "1,2,3,buy"], {}, "expected a time and"),
         (["time,price", "1,2"], {"kind": "trades"}, "expected a time and price, size for trades"),
         (["1,2,3", "1,2,3"], {}, "expected a header or rows as exchanges publish them, found 3 columns"),
         (["ts_ns,price,size", "1,2,3"], {"columns": {"price": "cost"}}, r"expected the columns \['cost'\]"),

@@ -367,3 +367,10 @@ def test_a_file_that_breaks_off_is_named(tmp_path: Path) -> None:
     next(tmp_path.rglob("*.parquet")).write_bytes(b"PAR1")
     with pytest.raises(DataError, match="expected files of bybit:BTCUSDT trades that can be read"):
         list(MarketStream(Catalog(tmp_path), [TRADES]).windows())
+
+
+def test_rows_out_of_order_are_not_streamed_as_if_they_were(tmp_path: Path) -> None:
+    store(tmp_path, TRADES, [MIDNIGHT_NS + n for n in (1, 2, 9, 4, 5, 6)])
+    for rows in (3, 100):
+        with pytest.raises(DataError, match="expected rows of bybit:BTCUSDT trades in time order"):
+            list(MarketStream(Catalog(tmp_path), [TRADES], portion_rows=rows).messages())
