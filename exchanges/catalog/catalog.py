@@ -7,7 +7,7 @@ write is one as it lies, and what is imported lies beside it. There is no index 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +18,14 @@ import pyarrow.parquet as pq
 
 from exchanges.catalog.errors import DataError
 from exchanges.catalog.series import Series, is_market
-from exchanges.recording.layout import symbol_folder
+from exchanges.recording.history import EPOCH
+from exchanges.recording.layout import part_of, symbol_folder
 from exchanges.recording.merge import merged
 from exchanges.recording.reader import Recorded, recorded
 from exchanges.recording.schemas import table_of
 
 FOR_EVER_NS = sys.maxsize
+_PORTION_ROWS = 65_536
 
 
 class Holding(NamedTuple):
@@ -146,7 +148,7 @@ class Catalog:
                 metadata, size = pq.read_metadata(file.path), size + file.path.stat().st_size
                 times += _edges(metadata)
             except (OSError, ValueError, pa.ArrowException) as error:
-                raise unreadable(series, error) from error
+                raise _unreadable(series, error) from error
             rows += metadata.num_rows
         return Holding(series, rows, min(times, default=0), max(times, default=0), len(files), size)
 
@@ -171,19 +173,51 @@ def read(series: Series, files: Iterable[Recorded]) -> Iterator[pa.Table]:
     """The rows of a series' files in time order, each of them once, read as they are asked for.
 
     Raises:
-        DataError: a file can't be read.
+        DataError: a file can't be read, or is out of order.
+    """
+    return (pa.Table.from_batches([batch]) for batch in batches(series, clustered(files), _PORTION_ROWS))
+
+
+def batches(series: Series, clusters: Iterable[Sequence[Path]], most: int) -> Iterator[pa.RecordBatch]:
+    """The same as record batches of at most ``most`` rows. A file is open while it is read.
+
+    Raises:
+        DataError: a file can't be read, or is out of order.
     """
     reached_ns = 0
     try:
-        for paths in clustered(files):
-            for rows in merged(paths, series.table):
-                reached_ns = in_order(series, rows["ts_ns"].to_numpy(), reached_ns)
-                yield rows
+        for paths in clusters:
+            for batch in _single(series, paths[0], most) if _clean(series, paths) else _merged(series, paths, most):
+                reached_ns = _in_order(series, batch.column("ts_ns").to_numpy(), reached_ns)
+                yield batch
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise unreadable(series, error) from error
+        raise _unreadable(series, error) from error
 
 
-def in_order(series: Series, at: npt.NDArray[np.int64], reached_ns: int) -> int:
+def _unreadable(series: Series, error: Exception) -> DataError:
+    return DataError(f"expected files of {series} that can be read, found: {error}; mend or move away the file")
+
+
+def _clean(series: Series, paths: Sequence[Path]) -> bool:
+    """Whether it is one file without a row that is there twice: all but the recorder's own, as they were written."""
+    part = part_of(paths[0])
+    recorder_wrote_it = part is not None and part.epoch != EPOCH and not part.merger
+    return len(paths) == 1 and not (recorder_wrote_it and series.table.identity)
+
+
+def _single(series: Series, path: Path, most: int) -> Iterator[pa.RecordBatch]:
+    names = series.table.schema.names
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(most, columns=names, use_threads=False):
+            yield batch.select(names).replace_schema_metadata()
+
+
+def _merged(series: Series, paths: Sequence[Path], most: int) -> Iterator[pa.RecordBatch]:
+    for rows in merged(paths, series.table):
+        yield from rows.to_batches(most)
+
+
+def _in_order(series: Series, at: npt.NDArray[np.int64], reached_ns: int) -> int:
     """See that times do not go back behind ``reached_ns`` or each other; returns the last of them.
 
     Raises:
@@ -206,11 +240,6 @@ def by_series(files: Iterable[Recorded]) -> dict[Series, list[Recorded]]:
         if is_market(file.table):
             found.setdefault(_series(file), []).append(file)
     return dict(sorted(found.items()))
-
-
-def unreadable(series: Series, error: Exception) -> DataError:
-    """What is said of a file that can't be read."""
-    return DataError(f"expected files of {series} that can be read, found: {error}; mend or move away the file")
 
 
 def _series(file: Recorded) -> Series:

@@ -12,22 +12,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from exchanges.catalog.batch import Batch, Ints, maker
-from exchanges.catalog.catalog import FOR_EVER_NS, Catalog, in_order, unreadable
+from exchanges.catalog.catalog import FOR_EVER_NS, Catalog, batches
 from exchanges.catalog.clock import DOUBTFUL_NS, Clock, due_times
 from exchanges.catalog.errors import DataError
 from exchanges.catalog.series import Series
 from exchanges.model.market import MarketData
-from exchanges.recording.merge import merged
 
 PORTION_ROWS = 65_536
 """Rows of a series that are read at once, of one series alone."""
 _FEWEST_ROWS = 2_048
 """And of very many."""
 _TOTAL_ROWS = 1 << 19
-_FAILURES = (OSError, ValueError, KeyError, pa.ArrowException)
 
 
 class Window(NamedTuple):
@@ -221,30 +218,13 @@ def _portions(
     Small files are put together: where a portion ends the stream has to look at all series again.
     """
     waiting: list[Any] = []
-    for batch in _batches(catalog, series, start_ns, end_ns, most):
+    for batch in batches(series, catalog.clusters(series, start_ns, end_ns), most):
         if waiting and sum(map(len, waiting)) + len(batch) > most:
             yield pa.concat_batches(waiting), False
             waiting = []
         waiting.append(batch)
     if waiting:
         yield pa.concat_batches(waiting), True
-
-
-def _batches(catalog: Catalog, series: Series, start_ns: int, end_ns: int, most: int) -> Iterator[Any]:
-    """Record batches of at most ``most`` rows in time order; a file is open while it is read."""
-    names, reached_ns = series.table.schema.names, 0
-    try:
-        for paths in catalog.clusters(series, start_ns, end_ns):
-            if len(paths) > 1:
-                for rows in merged(paths, series.table):
-                    yield from rows.to_batches(most)
-                continue
-            with pq.ParquetFile(paths[0]) as file:
-                for batch in file.iter_batches(most, columns=names, use_threads=False):
-                    reached_ns = in_order(series, batch.column("ts_ns").to_numpy(), reached_ns)
-                    yield batch.select(names).replace_schema_metadata()
-    except _FAILURES as error:
-        raise unreadable(series, error) from error
 
 
 class _Numbers:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchanges.catalog import Catalog, DataError, Series
@@ -292,7 +292,7 @@ def test_an_import_waits_for_no_download_for_ever(tmp_path: Path, monkeypatch: p
         took(tmp_path / "catalog", trade_columns([1]))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_imports_in_any_order_and_overlap_come_to_all_rows_once(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchanges.catalog import Catalog, DataError, Series
@@ -200,6 +200,7 @@ def test_symbols_are_found_in_file_names(name: str, found: list[str]) -> None:
 # -- times -------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(st.integers(1_000_000_000 * 10**9, 2_000_000_000 * 10**9), st.sampled_from(["ns", "us", "ms", "s"]))
 def test_numbers_of_any_unit_are_exact_and_tell_their_unit(ts_ns: int, unit: str) -> None:
     factor = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}[unit]

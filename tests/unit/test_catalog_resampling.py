@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchanges.catalog import Catalog, DataError, Series
@@ -59,6 +59,7 @@ SIZES = st.integers(1, 10**7).map(lambda units: float(Decimal(units) / 1000))
 DRAWN = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 10**6), SIZES), min_size=1, max_size=60)
 
 
+@settings(deadline=None)
 @given(DRAWN, st.integers(1, 9), st.sampled_from([1, 3, 5]))
 def test_bars_of_trades_are_what_decimal_arithmetic_gives(
     drawn: list[tuple[int, int, float]], portion: int, length: int
@@ -82,6 +83,7 @@ def test_bars_of_trades_are_what_decimal_arithmetic_gives(
     assert [list(bar.values()) for bar in found] == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e15, allow_subnormal=False), min_size=1, max_size=30), st.data())
 def test_sums_do_not_depend_on_order_and_are_the_nearest_float(values: list[float], data: st.DataObject) -> None:
     edges = np.array([0])
@@ -97,6 +99,7 @@ def test_tenths_sum_up_to_tenths_and_thirds_as_floats() -> None:
     assert exact_sums(values, edges).tolist() == [0.6, 1.0, 123456.789, 2.0**60]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 50), st.sampled_from([2, 5, 15]))
 def test_portions_change_nothing(portion: int, length: int) -> None:
     n = 47

@@ -297,7 +297,7 @@ def test_files_are_opened_when_they_are_due_and_closed_when_they_are_read(
         opened.append(original(path))
         return opened[-1]
 
-    monkeypatch.setattr("exchanges.catalog.stream.pq.ParquetFile", noted)
+    monkeypatch.setattr("exchanges.catalog.catalog.pq.ParquetFile", noted)
     windows = MarketStream(Catalog(tmp_path), [TRADES], portion_rows=10).windows()
     next(windows)
     assert len(opened) == 1
@@ -316,6 +316,18 @@ def test_columns_are_handed_out_without_a_copy(tmp_path: Path) -> None:
 
 
 # -- recordings --------------------------------------------------------------------------
+
+
+def test_what_the_recorder_wrote_twice_into_one_file_is_streamed_once(tmp_path: Path) -> None:
+    schema = TRADES.table.schema
+    folder = Partition("bybit", "BTCUSDT", "2026-11-24").folder(tmp_path)
+    make_folder(folder)
+    columns = trade_columns([MIDNIGHT_NS, MIDNIGHT_NS + 1, MIDNIGHT_NS + 1], trade_id=["a", "b", "b"])
+    with Draft(folder / name_of("trades", 3, 1), with_note(schema, Note())) as draft:
+        draft.add(pa.table({**columns, "recv_ns": columns["ts_ns"]}))
+        draft.keep()
+    found = [message for message in MarketStream(Catalog(tmp_path), [TRADES]).messages() if isinstance(message, Trade)]
+    assert [trade.trade_id for trade in found] == ["a", "b"]
 
 
 def test_files_that_overlap_are_streamed_once_and_in_order(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchanges.recording.errors import RecordingError
@@ -61,6 +61,7 @@ def test_a_partition_is_found_again_by_its_folder(venue: str, symbol: str, secon
     assert partition.start_ns <= seconds * SECOND < partition.end_ns
 
 
+@settings(deadline=None)
 @given(st.integers(0, 4_000_000_000), st.sampled_from(["day", "month", "year"]))
 def test_days_months_and_years_hold_each_of_their_moments(seconds: int, unit: str) -> None:
     partition = Partition("bybit", "BTCUSDT", period_of(seconds * SECOND, unit))
