@@ -186,7 +186,8 @@ def news(catalog: Catalog, series: Series, rows: pa.Table) -> News:
 
     ``rows`` are in time order, each of them once.
     """
-    rows = rows.select(series.table.schema.names)
+    schema = series.table.schema
+    rows = rows.select(schema.names).cast(schema)
     if not rows.num_rows:
         return News(rows, 0, ())
     at = times(rows)
