@@ -27,7 +27,7 @@ from exchanges.catalog.series import kind_named
 from exchanges.catalog.shaping import CLOSE, OPEN, Told
 from exchanges.catalog.validation import DEVIATIONS, Limits, Policy
 from exchanges.hours import HOURS, Hours
-from exchanges.recording.reader import recorded
+from exchanges.recording.reader import venues
 
 app = typer.Typer(help="Import, check, list and resample market data (Parquet catalogs).", no_args_is_help=True)
 
@@ -113,7 +113,7 @@ def check(
     Exit status 1: an import would refuse them.
     """
     limits = _limits(hours, deviations, silence)
-    if source.is_dir() and recorded(source):
+    if venues(source):
         catalog = Catalog(source)
         report = check_catalog(catalog, _chosen(catalog, symbols, ""), limits)
     else:

@@ -43,10 +43,13 @@ class Catalog:
     """The market data under ``root``. It holds nothing open and may be used while others write.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: there is no such folder, or it is a part of a catalog.
     """
 
     def __init__(self, root: Path) -> None:
+        above = [folder for folder in (root.resolve(), *root.resolve().parents) if folder.name.startswith("venue=")]
+        if above:
+            raise DataError(f"expected a whole catalog, found a part of one at {root}; give {above[0].parent}")
         if not root.is_dir():
             raise DataError(
                 f"expected a catalog, a recording or what `bigwheel download` wrote at {root}, found no folder; "

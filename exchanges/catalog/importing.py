@@ -119,7 +119,7 @@ def _import(
     root: Path, staging: Staging, source: str, portions: Iterable[Portion], policy: Policy, limits: Limits
 ) -> Report:
     checkers = _stage(staging, portions, limits)
-    with _alone(root, {series.venue for series in checkers}):
+    with _undisturbed(root, {series.venue for series in checkers}):
         catalog, revised = Catalog(root), Counter[tuple[Series, str]]()
         for series, checker in checkers.items():
             for period in staging.periods(series):
@@ -154,7 +154,7 @@ def _stage(staging: Staging, portions: Iterable[Portion], limits: Limits) -> dic
 
 
 @contextmanager
-def _alone(root: Path, venues: Iterable[str]) -> Iterator[None]:
+def _undisturbed(root: Path, venues: Iterable[str]) -> Iterator[None]:
     """Keep downloads and compactions of these venues away for a while."""
     with ExitStack() as held:
         for venue in sorted(venues):

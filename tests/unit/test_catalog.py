@@ -102,6 +102,13 @@ def test_no_folder_is_no_catalog(tmp_path: Path) -> None:
         Catalog(tmp_path / "none")
 
 
+def test_a_part_of_a_catalog_is_none(tmp_path: Path) -> None:
+    took(tmp_path / "catalog", trade_columns([MIDNIGHT_NS]))
+    for part in ("venue=bybit", "venue=bybit/symbol=BTCUSDT"):
+        with pytest.raises(DataError, match=r"found a part of one at .*; give .*catalog$"):
+            Catalog(tmp_path / "catalog" / part)
+
+
 def test_a_catalog_says_what_it_holds(tmp_path: Path) -> None:
     root = tmp_path / "catalog"
     took(root, bar_columns(minutes(3)))

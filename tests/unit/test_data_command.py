@@ -75,6 +75,8 @@ def test_a_check_of_a_catalog_or_a_file_tells_and_says_by_its_status(catalog: Pa
     fine = bigwheel("data", "check", catalog)
     assert fine.status == 0
     assert "1 gap: spans without data; the longest from 2026-11-24 00:03:00 to 2026-11-24 00:05:00 (2 bars)" in fine.out
+    part = bigwheel("data", "check", catalog / "venue=bybit" / "symbol=BTCUSDT")
+    assert (part.status, "2 series, 13 rows" in part.out) == (0, True)
     path = write(tmp_path / "AAA.parquet", trade_columns([1, 2], price=[1.0, -1.0]))
     bad = bigwheel("data", "check", path)
     assert bad.status == 1
