@@ -117,7 +117,7 @@ def streamed(messages: Sequence[MarketData]) -> list[tuple[Any, ...]]:
 # -- order -------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(drawn=markets(), portion=st.integers(1, 6))
 def test_the_stream_is_all_rows_sorted_whatever_the_portions(
     tmp_path_factory: pytest.TempPathFactory, drawn: Drawn, portion: int
@@ -137,7 +137,7 @@ def test_the_stream_is_all_rows_sorted_whatever_the_portions(
     assert by_column == [(due_ns, symbol, at, seq) for due_ns, symbol, at, _, seq in plain(drawn)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(drawn=markets(), ends=st.tuples(st.integers(0, 14), st.integers(0, 14)), start=st.integers(0, 6))
 def test_an_earlier_end_changes_nothing_before_it(
     tmp_path_factory: pytest.TempPathFactory, drawn: Drawn, ends: tuple[int, int], start: int
@@ -194,7 +194,7 @@ def test_numbers_run_by_symbol_over_its_kinds(tmp_path: Path) -> None:
 # -- the clock of receipt ----------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     delays=st.lists(st.integers(-3, 5), min_size=1, max_size=25),
     other=st.lists(st.integers(-3, 5), min_size=1, max_size=25),

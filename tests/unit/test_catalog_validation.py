@@ -173,7 +173,7 @@ def test_trades_without_an_id_are_never_taken_for_the_same() -> None:
     assert found(TRADES, trade_columns([5, 5, 5], trade_id=["a", "a", "b"], **twice)) == {"duplicate": 1}
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 8), st.integers(1, 3)), min_size=1, max_size=40), st.integers(1, 7))
 def test_repaired_bars_are_those_that_came_last_by_time(drawn: list[tuple[int, int]], size: int) -> None:
     times = [MIDNIGHT_NS + minute * MINUTE for minute, _ in drawn]
