@@ -18,8 +18,10 @@ from exchanges.catalog.validation import ROW
 from exchanges.recording.schemas import QUOTES, SECOND, Column, bars_name, table_of
 
 OPEN, CLOSE = "open", "close"
-_BUYS = ("buy", "b", "bid", "yes", "1", "true")
-_SELLS = ("sell", "s", "ask", "no", "-1", "false")
+_SIDES = ("buy", "b", "yes", "1"), ("sell", "s", "no", "-1")
+"""How the taker's side is written. Bid and ask are not among them: some mean the side that was hit."""
+_MAKERS = ("false", "f", "0"), ("true", "t", "1")
+"""How it is written that the buyer was the maker, which is that the taker sold."""
 _MINUTE_NS = 60_000_000_000
 
 
@@ -176,7 +178,7 @@ class Shape:
         if not name:
             return pa.repeat(pa.scalar(""), raw.num_rows)
         text = pc.utf8_lower(pc.fill_null(raw[name].cast(pa.string()), ""))
-        buys, sells = (_BUYS, _SELLS) if "side" in names else (_SELLS, _BUYS)
+        buys, sells = _SIDES if "side" in names else _MAKERS
         is_buy, is_sell = pc.is_in(text, pa.array(buys)), pc.is_in(text, pa.array(sells))
         return pc.if_else(is_buy, "buy", pc.if_else(is_sell, "sell", text))
 

@@ -99,6 +99,23 @@ def test_trades_by_symbol_with_the_takers_side_are_told_apart(tmp_path: Path) ->
     assert list(read(path, symbols=("BBB",))) == [Series("bybit:BBB", "trades")]
 
 
+@pytest.mark.parametrize(
+    ("header", "written", "side"),
+    [
+        ("side", ["Buy", "S", "no", "1"], ["buy", "sell", "sell", "buy"]),
+        ("side", ["ask", "bid", "", "?"], ["ask", "bid", "", "?"]),
+        ("is_buyer_maker", ["true", "False", "1", "0"], ["sell", "buy", "sell", "buy"]),
+    ],
+)
+def test_the_takers_side_is_understood_where_it_is_plain(
+    tmp_path: Path, header: str, written: list[str], side: list[str]
+) -> None:
+    path = text(
+        tmp_path / "AAA.csv", f"ts_ns,price,size,{header}", *(f"{n},1,1,{each}" for n, each in enumerate(written))
+    )
+    assert one(path)[1]["side"] == side
+
+
 def test_quotes_other_delimiters_and_compression_are_read(tmp_path: Path) -> None:
     path = tmp_path / "ETHUSDT.csv.gz"
     path.write_bytes(gzip.compress(b"time;bid;ask;bid_qty;ask_qty\n2026-11-24T01:00:00Z;1.5;1.6;7;8\n"))
