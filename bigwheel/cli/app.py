@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bigwheel.cli import control, download, execute, inspect, journal, run
+from bigwheel.cli import control, data, download, execute, inspect, journal, run
 
 app = typer.Typer(
     name="bigwheel",
@@ -27,3 +27,4 @@ app.command("reduce")(control.reduce)
 app.command("resume")(control.resume)
 app.command("stop")(control.stop)
 app.add_typer(journal.app, name="journal")
+app.add_typer(data.app, name="data")
