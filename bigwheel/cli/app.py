@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bigwheel.cli import control, download, inspect, journal, run
+from bigwheel.cli import control, download, inspect, journal, replay, run
 
 app = typer.Typer(
     name="bigwheel",
@@ -18,6 +18,7 @@ app.command("download")(download.download)
 app.command("status")(inspect.status)
 app.command("signals")(inspect.signals)
 app.command("why")(inspect.why)
+app.command("replay")(replay.replay)
 app.command("panic")(control.panic)
 app.command("halt")(control.halt)
 app.command("reduce")(control.reduce)

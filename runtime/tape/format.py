@@ -34,6 +34,9 @@ FOLDER = "tapes"
 """Where the tapes of a session are, in its store."""
 
 SUFFIX = ".tape"
+FOREVER = 1 << 63
+"""A time, or a record's number, that never comes."""
+
 PREAMBLE = struct.Struct(">6sH")
 CHUNK = struct.Struct(">4sBBII")
 MARKER = b"\xf5TC\x0a"

@@ -17,11 +17,10 @@ from runtime.behavior import Behavior
 from runtime.errors import BigwheelError, DecodeError
 from runtime.host.cell import Cell, Effect, Parcel, Send, Timer
 from runtime.lanes import Lane
-from runtime.tape.format import BEGIN, Frame
+from runtime.tape.format import BEGIN, FOREVER, Frame
 from runtime.tape.reader import Cause, Missing
 from runtime.tape.tape import digest_of
 
-FOREVER = 1 << 63
 _EMPTY = b""
 _NONE = b"\x90"
 _encode = msgspec.msgpack.Encoder().encode
