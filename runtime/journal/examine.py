@@ -22,6 +22,7 @@ from runtime.journal.reader import (
     numbers_of,
     open_handle,
     posting_prefix,
+    schemas,
     segment_key,
     writership,
 )
@@ -70,6 +71,7 @@ class Examination:
             tables = Tables(handle.env, create=False)
             with handle.env.begin() as txn:
                 writership(txn, tables)
+                schemas(txn, tables)
                 self._records(txn, tables)
                 records, self._sum = self._sum, 0
                 self._postings(txn, tables)

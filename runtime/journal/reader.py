@@ -17,7 +17,7 @@ from runtime.errors import BigwheelError, JournalCorruptError, JournalError
 from runtime.journal import environment
 from runtime.journal.batch import KIND
 from runtime.journal.environment import DamagedError, token
-from runtime.journal.record import Record, unpack
+from runtime.journal.record import Record, current_version, unpack
 
 RECORDS = b"records"
 POSTINGS = b"postings"
@@ -52,7 +52,7 @@ class Tables:
 
     ``records`` maps a number to its record. ``postings`` has one row for each commit and key,
     ``segment index NUL value NUL first-number`` to the packed numbers. ``offsets`` maps an input
-    to ``(name, epoch, seq)``, ``meta`` holds the ``Writership``.
+    to ``(name, epoch, seq)``, ``meta`` holds the ``Writership`` and the versions of ``schemas``.
     """
 
     def __init__(self, env: Any, *, create: bool) -> None:
@@ -105,6 +105,7 @@ class JournalReader:
             self._closed = False
             with self._transaction() as txn:
                 writership(txn, self._tables)
+                schemas(txn, self._tables)
         except lmdb.Error as error:
             environment.release(self._handle)
             raise JournalCorruptError(
@@ -303,6 +304,24 @@ def writership(txn: Any, tables: Tables) -> Writership:
         raise JournalError(
             f"expected a journal of layout {LAYOUT}, found layout {found.layout}: export it with the program that "
             "wrote it, or begin a new one"
+        )
+    return found
+
+
+def schemas(txn: Any, tables: Tables) -> dict[str, int]:
+    """The schema version of each event class that is above 1, as the journal's newest writer knew them.
+
+    Raises:
+        JournalError: one of them is newer than this program's: it would not understand what it reads.
+    """
+    row = txn.get(b"schemas", db=tables.meta)
+    found = msgspec.msgpack.decode(row, type=dict[str, int]) if row is not None else {}
+    newer = {kind: version for kind, version in found.items() if version > current_version(kind)}
+    if newer:
+        kind, version = min(newer.items())
+        raise JournalError(
+            f"expected {kind} in schema version {current_version(kind)} or older, found version {version}: a newer "
+            "program has written to this journal; use that one, or restore a backup from before"
         )
     return found
 

@@ -28,10 +28,11 @@ from runtime.journal.reader import (
     index_prefix,
     last_number,
     open_handle,
+    schemas,
     segment_key,
     writership,
 )
-from runtime.journal.record import Record, frames, unpack
+from runtime.journal.record import Record, frames, schema_versions, unpack
 
 WRITER_LOCK = "writer.lock"
 """Every writer holds a shared lock on this file, so that nobody replaces the store under it."""
@@ -115,6 +116,9 @@ class LmdbJournal(Appender):
                         f"expected to open the journal in {self.path} with epoch {last.epoch} or higher, found "
                         f"{epoch}: a newer incarnation has opened it, stop this one"
                     )
+                known = schemas(txn, self._tables)
+                if known != known | schema_versions:
+                    txn.put(b"schemas", msgspec.msgpack.encode(known | schema_versions), db=self._tables.meta)
                 self._writer = Writership(epoch or last.epoch + 1, last.opening + 1, last.layout)
                 txn.put(b"writer", msgspec.msgpack.encode(self._writer), db=self._tables.meta)
                 head, ts = self._end(txn)
