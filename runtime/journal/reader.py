@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from heapq import merge
 from typing import Any
+from zlib import crc32
 
 import lmdb
 import msgspec
@@ -25,8 +26,9 @@ OFFSETS = b"offsets"
 META = b"meta"
 
 NUMBER = struct.Struct(">Q")
-LAYOUT = 1
-"""The form of the tables, raised whenever an older program could no longer read them."""
+LAYOUT = 2
+"""The form of the tables, raised whenever an older program could no longer read them. In form 1 the rows of the
+input offsets had no CRC; they are read as they are, and get one when they are written again."""
 
 SEGMENT = 1 << 13
 """How many records share one stretch of the postings. A commit then touches the newest stretch alone,
@@ -52,7 +54,7 @@ class Tables:
 
     ``records`` maps a number to its record. ``postings`` has one row for each commit and key,
     ``segment index NUL value NUL first-number`` to the packed numbers. ``offsets`` maps an input
-    to ``(name, epoch, seq)``, ``meta`` holds the ``Writership`` and the versions of ``schemas``.
+    to ``(name, epoch, seq, CRC)``, ``meta`` holds the ``Writership`` and the versions of ``schemas``.
     """
 
     def __init__(self, env: Any, *, create: bool) -> None:
@@ -90,6 +92,34 @@ def posting_prefix(index: str, value: str) -> bytes:
 def numbers_of(row: bytes) -> tuple[int, ...]:
     """The record numbers packed in a posting row."""
     return struct.unpack(f">{len(row) // 8}Q", row)
+
+
+class _Offset(msgspec.Struct, frozen=True, array_like=True):
+    name: str
+    epoch: int
+    seq: int
+    crc: int | None = None
+
+
+def pack_offset(name: str, epoch: int, seq: int) -> bytes:
+    """The stored form of an input offset."""
+    return msgspec.msgpack.encode((name, epoch, seq, crc32(msgspec.msgpack.encode((name, epoch, seq)))))
+
+
+def unpack_offset(row: bytes) -> tuple[str, int, int]:
+    """Name, epoch and number of an input offset.
+
+    Raises:
+        JournalCorruptError: it does not match its checksum, or is no offset at all.
+    """
+    try:
+        found = msgspec.msgpack.decode(row, type=_Offset)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise JournalCorruptError(f"expected an input offset as (name, epoch, number, CRC), found {error}") from error
+    offset = found.name, found.epoch, found.seq
+    if found.crc is not None and found.crc != crc32(msgspec.msgpack.encode(offset)):
+        raise JournalCorruptError(f"expected the input offset {found.name!r} with a right CRC, found other bytes")
+    return offset
 
 
 class JournalReader:
@@ -133,9 +163,7 @@ class JournalReader:
 
     def offsets(self) -> dict[str, tuple[int, int]]:
         with self._transaction() as txn:
-            rows = [
-                msgspec.msgpack.decode(row, type=tuple[str, int, int]) for _, row in txn.cursor(self._tables.offsets)
-            ]
+            rows = [unpack_offset(row) for _, row in txn.cursor(self._tables.offsets)]
         return {key: (epoch, seq) for key, epoch, seq in rows}
 
     def read(
@@ -300,9 +328,9 @@ def writership(txn: Any, tables: Tables) -> Writership:
     if row is None:
         return Writership(layout=LAYOUT)
     found = msgspec.msgpack.decode(row, type=Writership)
-    if found.layout != LAYOUT:
+    if not 1 <= found.layout <= LAYOUT:
         raise JournalError(
-            f"expected a journal of layout {LAYOUT}, found layout {found.layout}: export it with the program that "
+            f"expected a journal of layout 1 to {LAYOUT}, found layout {found.layout}: export it with the program that "
             "wrote it, or begin a new one"
         )
     return found
