@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -28,7 +28,7 @@ Progress = Callable[[int], None]
 Builder = Callable[[CellAssignment], Behavior]
 
 
-class State(NamedTuple):
+class State(msgspec.Struct, frozen=True):
     """One brain as it was: what it says of itself, and everything it knew, JSON-ready."""
 
     actor: str

@@ -179,7 +179,7 @@ class Process:
                 journals=spec.journal,
             )
             if self.tape is not None:
-                seat.witness = self.tape.track(world.scheduler.now, seat.cursor, seat.base)
+                seat.witness = self.tape.track(engine.now(), seat.cursor, seat.base)
             engine.seat(Seat(seat, cell.subscription, frozenset(cell.peers), RestartPolicy()))
         self.endpoint = engine.endpoint = Endpoint(
             spec.name,

@@ -37,7 +37,7 @@ class Window(NamedTuple):
     stop: int = FOREVER
 
 
-class Difference(NamedTuple):
+class Difference(msgspec.Struct, frozen=True):
     """The first decision that was not made again. ``recorded`` and ``replayed`` are lines for people."""
 
     actor: str

@@ -55,7 +55,7 @@ class Cause(enum.StrEnum):
     """It was written, and the bytes have changed or gone."""
 
 
-class Missing(NamedTuple):
+class Missing(msgspec.Struct, frozen=True):
     """Something that is not on the tape."""
 
     text: str

@@ -17,6 +17,7 @@ from actors.messages.orders import Watching
 from actors.messages.signals import Evaluating, Generated
 from actors.strategy.actor import SymbolStrategy
 from actors.strategy.plan import StrategyPlan
+from actors.tree import Planner
 from bigwheel import refold as folding
 from conf import load
 from runtime.host.cell import Cell, CellState, Effect, Parcel
@@ -137,6 +138,32 @@ def test_what_a_strategy_knew_at_a_time_is_shown_as_json(by_path: Path) -> None:
     assert shown["status"]["ticks"] == 20
     assert shown["state"]["seq"] == 20
     assert shown["attributes"] == {"highest": "110.0"}
+
+
+def test_a_replay_is_narrowed_to_journal_records(by_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = LmdbJournal(by_path / "journal", epoch=1)
+    for number in range(25):
+        journal.append(
+            Evaluating(f"s{number}", "taped", BTC), ts=START_NS + number * 1_000, source="bus", epoch=1, keys={}
+        )
+    journal.commit()
+    journal.close()
+    monkeypatch.setattr(Riser, "margin", 1.5)
+    found = json.loads(bigwheel("replay", by_path, "--json").out)["tallies"][0]["difference"]
+    first = (found["now"] - START_NS) // 1_000 + 1
+    before = bigwheel("replay", by_path, "--to", str(first - 1))
+    assert before.status == 0, before
+    assert f"{found['number'] - 1} messages" in before.out
+    assert bigwheel("replay", by_path, "--to", str(first)).status == 1
+    after = json.loads(bigwheel("replay", by_path, "--from", str(first + 1), "--json").out)
+    assert after["tallies"][0]["difference"]["number"] > found["number"]
+    assert "from 1 to 25, found 26" in refused("replay", by_path, "--from", "26")
+
+
+def test_the_configuration_decides_about_tapes() -> None:
+    told = load("test", {"audit": {"max_mb": 9, "effects": "digest"}}, environ={})
+    assert Planner(told).root(strategies=False).tapes == TapeRules(True, 9 << 20, "digest")
+    assert not Planner(load("test", {"audit": {"enabled": False}}, environ={})).root(strategies=False).tapes.enabled
 
 
 def test_a_damaged_tape_is_named_and_no_success(by_path: Path) -> None:
