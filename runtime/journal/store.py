@@ -116,7 +116,6 @@ class LmdbJournal(Appender):
         try:
             self._tables = Tables(self._handle.env, create=True)
             with self._handle.env.begin(write=True) as txn:
-                head, ts = self._end(txn)
                 last = writership(txn, self._tables)
                 if 0 < epoch < last.epoch:
                     raise FencedError(
@@ -128,6 +127,7 @@ class LmdbJournal(Appender):
                     txn.put(b"schemas", msgspec.msgpack.encode(known | schema_versions), db=self._tables.meta)
                 self._writer = Writership(epoch or last.epoch + 1, last.opening + 1, LAYOUT)
                 txn.put(b"writer", msgspec.msgpack.encode(self._writer), db=self._tables.meta)
+                head, ts = self._end(txn)
         except (lmdb.Error, msgspec.DecodeError) as error:
             raise JournalError(
                 f"expected to open the journal in {self.path}, found {error}: run verify on it"

@@ -28,6 +28,13 @@ def digest_of(effects: bytes) -> bytes:
     return blake2b(effects, digest_size=DIGEST).digest()
 
 
+def _digested(frames: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [
+        (*frame[:4], digest_of(_encode(frame[4]))) if len(frame) == 5 and isinstance(frame[4], list) else frame
+        for frame in frames
+    ]
+
+
 class Track:
     """One cell's part of the tape; is its ``Witness``."""
 
@@ -87,10 +94,9 @@ class Tape:
         frames = 0
         for track in self._tracks:
             if track.frames:
-                given = self._digested(track.frames) if self._digests else track.frames
-                sections.append((track.index, track.first, given))
-                frames += len(given)
-                track.first += len(given)
+                sections.append((track.index, track.first, track.frames))
+                frames += len(track.frames)
+                track.first += len(track.frames)
                 track.frames = []
         if sections:
             self._hand(sections, frames)
@@ -98,6 +104,8 @@ class Tape:
 
     def _hand(self, sections: list[tuple[int, int, list[tuple[Any, ...]]]], frames: int) -> None:
         try:
+            if self._digests:
+                sections = [(index, first, _digested(given)) for index, first, given in sections]
             data = _encode(sections)
         except Exception as error:
             # A message of a user's own may hold anything; what can't be written down must not stop it.
@@ -124,12 +132,6 @@ class Tape:
     def _unanchor(self) -> None:
         for track in self._tracks:
             track.anchored = False
-
-    def _digested(self, frames: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        return [
-            (*frame[:4], digest_of(_encode(frame[4]))) if len(frame) == 5 and isinstance(frame[4], list) else frame
-            for frame in frames
-        ]
 
     def close(self, reason: str, timeout_s: float = CLOSE_S) -> None:
         """Write what is left and end the tape.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ def apart(call: Callable[..., Any], *arguments: Any) -> Any:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
+        faulthandler.disable()
         try:
             answer = msgspec.json.encode(call(*arguments))
         except BaseException as error:
