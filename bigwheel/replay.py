@@ -29,11 +29,15 @@ Builder = Callable[[CellAssignment], Behavior]
 
 
 class State(msgspec.Struct, frozen=True):
-    """One brain as it was: what it says of itself, and everything it knew, JSON-ready."""
+    """One brain as it was: what it says of itself, and everything it knew, JSON-ready.
+
+    ``last_ns`` is when it had handled the last of its ``messages`` on the tape until then.
+    """
 
     actor: str
     epoch: int
     messages: int
+    last_ns: int
     status: dict[str, object]
     state: Any
     attributes: dict[str, str]
@@ -131,7 +135,7 @@ def replay(
     if actor and not report.tallies and not latest:
         raise UsageError(f"expected the name of an actor with a tape, found {actor!r}; there are {_names(found)}")
     if inspect:
-        report.states = [_state(player.tally, cell) for player, cell in latest.values()]
+        report.states = [_state(player, cell) for player, cell in latest.values()]
     return report
 
 
@@ -198,15 +202,15 @@ def _play(
     return list(players.values())
 
 
-def _state(tally: Tally, cell: Cell) -> State:
-    behavior = cell.behavior
+def _state(player: CellPlayer, cell: Cell) -> State:
+    tally, behavior = player.tally, cell.behavior
     try:
         known = msgspec.msgpack.decode(behavior.snapshot())
     except (BigwheelError, msgspec.DecodeError) as error:
         known = f"it can't be shown: {error}"
     strategy = getattr(behavior, "strategy", None)
     own = {name: repr(value) for name, value in attributes(strategy).items()} if isinstance(strategy, Strategy) else {}
-    return State(tally.actor, tally.epoch, tally.messages, behavior.status(), known, own)
+    return State(tally.actor, tally.epoch, tally.messages, player.now(), behavior.status(), known, own)
 
 
 def lines(report: Report) -> list[str]:

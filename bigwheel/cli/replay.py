@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from bigwheel import replay as replays
 from bigwheel.cli.options import AsJson
 from bigwheel.errors import UsageError
 from bigwheel.screen import terminal
+from bigwheel.times import stamp
+from runtime.host import cell
 
 
 def replay(
@@ -30,6 +33,7 @@ def replay(
     """Run a session's inputs through the same brains again, and compare every decision with the recorded one.
 
     Works on a running session, too. Exit status 1 if a decision differs, or if anything is damaged or missing.
+    A strategy whose own code writes files or calls out does that again.
     """
     if at and (since or until):
         raise UsageError("expected --at, or --from and --to, found both; --at ends where it looks")
@@ -38,6 +42,8 @@ def replay(
         _fold(store, since, until, at, actor, as_json=as_json, asked=journal_only)
         return
     window = replays.window_of(store, since, until, at)
+    # What a brain failed on fails again, and is compared: it is no news.
+    logging.getLogger(cell.__name__).setLevel(logging.CRITICAL + 1)
     with _bar() as bar:
         task = bar.add_task("replay", total=sum(incarnation.size for incarnation in found))
         report = replays.replay(
@@ -81,7 +87,7 @@ def _show(report: replays.Report, *, inspected: bool) -> None:
             typer.echo(line)
         return
     for state in report.states:
-        typer.echo(f"{state.actor}#{state.epoch} after {state.messages} messages")
+        typer.echo(f"{state.actor}#{state.epoch} after {state.messages} messages, the last at {stamp(state.last_ns)}")
         typer.echo(_json({"status": state.status, "state": state.state, "attributes": state.attributes}))
     if not report.ok:
         typer.echo(replays.lines(report)[-1])

@@ -86,12 +86,12 @@ class CellPlayer:
 
     def take(self, first: int, frames: list[Frame]) -> None:
         """Run the next frames; ``first`` is how many came before them."""
+        if self.over:
+            return
         if first != self._seen:
             self._broken(first - self._seen)
         self._explained = False
         for frame in frames:
-            if self.over:
-                return
             self._frame(frame)
         self._seen = first + len(frames)
 
@@ -106,7 +106,8 @@ class CellPlayer:
         self.cell = None
 
     def _frame(self, frame: Frame) -> None:
-        if frame.now > self._window.until or (self._journals and frame.base >= self._window.stop and not frame.mark):
+        late = frame.now > self._window.until
+        if self.over or late or (self._journals and frame.base >= self._window.stop and not frame.mark):
             self.over = True
         elif frame.mark:
             self._mark(frame)

@@ -133,7 +133,7 @@ def test_what_a_strategy_knew_at_a_time_is_shown_as_json(by_path: Path) -> None:
     answer = bigwheel("replay", by_path, "--at", "2099-01-01", "--actor", "strategy")
     assert answer.status == 0, answer
     title, _, body = answer.out.partition("\n")
-    assert title == f"{TAPED}#7 after 23 messages"
+    assert title.startswith(f"{TAPED}#7 after 23 messages, the last at 2023-11-14 22:13:20.0000")
     shown = json.loads(body)
     assert shown["status"]["ticks"] == 20
     assert shown["state"]["seq"] == 20

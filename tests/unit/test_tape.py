@@ -95,6 +95,16 @@ def test_a_window_narrows_what_is_compared_and_where_it_ends(tmp_path: Path) -> 
     assert tally.difference.now == 8_000
 
 
+def test_what_comes_after_a_windows_end_is_not_looked_at(tmp_path: Path) -> None:
+    bench = Taping(tmp_path)
+    for _ in range(20):
+        bench.tell(*range(60))
+        bench.tape.flush()
+    bench.tape.close("done")
+    tally = replay(only(tmp_path), window=Window(until=300_000)).tallies["cell-0"]
+    assert (tally.messages, tally.skipped, tally.missing, tally.difference) == (299, 0, [], None)
+
+
 def test_an_incarnation_goes_on_from_its_predecessors_state(tmp_path: Path) -> None:
     first = Taping(tmp_path, epoch=3)
     first.tell(*range(10))
