@@ -87,7 +87,7 @@ def _fold(
     stops = [*sorted(seq for seq in taken if 0 < seq <= head), head]
     for stop in stops:
         while ledger.seq < stop:
-            records = reader.read(ledger.seq, min(CHUNK, stop - ledger.seq))
+            records = reader.brief(ledger.seq, min(CHUNK, stop - ledger.seq))
             for record in records:
                 apply(ledger, settings, record.event, record.seq, record.ts)
             if not records:

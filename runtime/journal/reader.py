@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from heapq import merge
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 import lmdb
@@ -18,7 +18,9 @@ from runtime.errors import BigwheelError, JournalCorruptError, JournalError
 from runtime.journal import environment
 from runtime.journal.batch import KIND
 from runtime.journal.environment import DamagedError, token
-from runtime.journal.record import Record, current_version, unpack
+from runtime.journal.record import Brief, Record, current_version, unpack, unpack_brief
+
+T = TypeVar("T")
 
 RECORDS = b"records"
 POSTINGS = b"postings"
@@ -178,7 +180,12 @@ class JournalReader:
             if kinds:
                 numbers = merge(*(self._numbers(txn, KIND, kind, after) for kind in sorted(set(kinds))))
                 return self._fitting(txn, numbers, limit, kinds)
-            return self._run(txn, after + 1, limit)
+            return self._run(txn, after + 1, limit, unpack)
+
+    def brief(self, after: int, limit: int) -> list[Brief]:
+        """Up to ``limit`` records with a higher number than ``after``, ascending, for whoever folds all of them."""
+        with self._transaction() as txn:
+            return self._run(txn, max(after, 0) + 1, limit, unpack_brief)
 
     def latest(self, index: str, value: str, limit: int) -> list[Record]:
         if limit <= 0:
@@ -192,7 +199,7 @@ class JournalReader:
         with self._transaction() as txn:
             first = self._first_at(txn, start_ns)
             stop = self._first_at(txn, end_ns)
-            return self._run(txn, first, min(limit, stop - first))
+            return self._run(txn, first, min(limit, stop - first), unpack)
 
     def close(self) -> None:
         if not self._closed:
@@ -233,15 +240,15 @@ class JournalReader:
         except JournalCorruptError as error:
             raise JournalCorruptError(f"record {seq} in {self.path}: {error}") from error
 
-    def _run(self, txn: Any, first: int, limit: int) -> list[Record]:
-        found: list[Record] = []
+    def _run(self, txn: Any, first: int, limit: int, opener: Callable[[bytes], T]) -> list[T]:
+        found: list[T] = []
         if limit <= 0:
             return found
         cursor = txn.cursor(self._tables.records)
         if cursor.set_range(NUMBER.pack(first)):
             for key, row in cursor:
                 try:
-                    found.append(unpack(row))
+                    found.append(opener(row))
                 except JournalCorruptError as error:
                     seq = NUMBER.unpack(key)[0]
                     raise JournalCorruptError(f"record {seq} in {self.path}: {error}") from error
