@@ -17,6 +17,7 @@ from runtime.journal import environment
 from runtime.journal.environment import DamagedError
 from runtime.journal.examine import Report
 from runtime.journal.export import export
+from runtime.journal.record import schema_versions
 from runtime.journal.store import WRITER_LOCK
 
 __all__ = ["Report", "backup", "export", "restore", "verify"]
@@ -117,10 +118,14 @@ def child(*arguments: str) -> Report:
 
 
 def run_child(module: str, *arguments: str) -> tuple[bytes, str]:
-    """The output of a module that is run in a process of its own, and what that died of (empty: it did not)."""
+    """The output of a module that is run in a process of its own, and what that died of (empty: it did not).
+
+    Its first argument are the schema versions known here: it imports no event of anybody's.
+    """
+    known = msgspec.json.encode(schema_versions).decode()
     paths = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+        [sys.executable, "-m", module, known, *arguments],
         capture_output=True,
         check=False,
         env={**os.environ, "PYTHONPATH": paths},

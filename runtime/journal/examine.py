@@ -28,7 +28,7 @@ from runtime.journal.reader import (
     unpack_offset,
     writership,
 )
-from runtime.journal.record import Record, unpack
+from runtime.journal.record import Record, schema_versions, unpack
 
 _MOST = 100
 _MASK = (1 << 64) - 1
@@ -210,8 +210,9 @@ def copy(path: str, target: str) -> Report:
 
 
 def main() -> None:
-    """``verify PATH`` or ``copy PATH TARGET``; prints the report as JSON."""
-    command, *paths = sys.argv[1:]
+    """``SCHEMAS verify PATH`` or ``SCHEMAS copy PATH TARGET``; prints the report as JSON."""
+    known, command, *paths = sys.argv[1:]
+    schema_versions.update(msgspec.json.decode(known, type=dict[str, int]))
     report = examine(paths[0]) if command == "verify" else copy(paths[0], paths[1])
     sys.stdout.buffer.write(msgspec.json.encode(report))
 

@@ -24,7 +24,7 @@ from runtime.journal.reader import (
     unpack_offset,
     writership,
 )
-from runtime.journal.record import Record, document, encode_fields, unpack
+from runtime.journal.record import Record, encode_fields, schema_versions, unpack
 from runtime.journal.store import LmdbJournal
 
 T = TypeVar("T")
@@ -188,12 +188,8 @@ def _leave_out(source: _Source, found: Salvage, file: Path) -> int:
         return count
     with file.open("wb") as out:
         for record in _sound(source, found.kept + 1, found.last):
-            try:
-                event: Any = document(record)
-            except BigwheelError as error:
-                event = str(error)
-            out.write(msgspec.json.encode({"seq": record.seq, "ts": record.ts, "kind": record.kind, "event": event}))
-            out.write(b"\n")
+            row = {"seq": record.seq, "ts": record.ts, "kind": record.kind, "version": record.version}
+            out.write(msgspec.json.encode({**row, "event": msgspec.msgpack.decode(record.body)}) + b"\n")
             count += 1
     return count
 
@@ -208,9 +204,11 @@ def kept(target: str | os.PathLike[str]) -> int:
 
 
 def main() -> None:
-    """``SOURCE TARGET``; prints what became of it as JSON."""
+    """``SCHEMAS SOURCE TARGET``; prints what became of it as JSON."""
+    known, source, target = sys.argv[1:]
+    schema_versions.update(msgspec.json.decode(known, type=dict[str, int]))
     try:
-        found = salvage(*sys.argv[1:3])
+        found = salvage(source, target)
     except (OSError, lmdb.Error, BigwheelError) as error:
         found = Salvage(reason=str(error))
     sys.stdout.buffer.write(msgspec.json.encode(found))

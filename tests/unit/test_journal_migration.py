@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import lmdb
 import msgspec
@@ -15,7 +16,7 @@ from runtime.errors import JournalError
 from runtime.journal import audit
 from runtime.journal import record as records
 from runtime.journal.feed import Feed
-from runtime.journal.reader import META, NUMBER, RECORDS
+from runtime.journal.reader import META, NUMBER, OFFSETS, RECORDS
 from runtime.journal.record import Record, pack, unpack, upcaster
 from runtime.journal.store import LmdbJournal
 from runtime.lifecycle import Entry, Subscribe
@@ -126,3 +127,27 @@ def test_a_refused_journal_is_left_as_it_was(old: Path) -> None:
     with env.begin() as txn:
         assert bytes(txn.get(b"writer", db=table)) == before
     env.close()
+
+
+def test_a_journal_of_the_first_layout_opens_and_is_brought_forward(old: Path, upcasters: None) -> None:
+    env = lmdb.open(str(old), max_dbs=8)
+    meta, offsets = env.open_db(META), env.open_db(OFFSETS)
+    with env.begin(write=True) as txn:
+        txn.put(b"writer", msgspec.msgpack.encode({"epoch": 3, "opening": 4, "layout": 1}), db=meta)
+        txn.put(b"in|1", msgspec.msgpack.encode(("in|1", 2, 40)), db=offsets)
+    env.close()
+    assert audit.verify(old).ok
+    journal = LmdbJournal(old)
+    assert (journal.epoch, journal.offsets()) == (4, {"in|1": (2, 40)})
+    journal.set_offset("in|1", 2, 41)
+    journal.commit()
+    journal.close()
+    env = lmdb.open(str(old), max_dbs=8)
+    meta, offsets = env.open_db(META), env.open_db(OFFSETS)
+    with env.begin() as txn:
+        assert msgspec.msgpack.decode(txn.get(b"writer", db=meta))["layout"] == 2
+        name, epoch, seq, crc = msgspec.msgpack.decode(txn.get(b"in|1", db=offsets))
+    env.close()
+    assert (name, epoch, seq) == ("in|1", 2, 41)
+    assert crc == crc32(msgspec.msgpack.encode((name, epoch, seq)))
+    assert audit.verify(old).ok
