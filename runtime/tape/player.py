@@ -77,7 +77,6 @@ class CellPlayer:
         self._seen = 0
         self._explained = False
         self._partial = False
-        self._unusable = ""
         self._now = self._base = 0
         self._made: list[Effect] = []
         self._error = ""
@@ -185,7 +184,7 @@ class CellPlayer:
         if self._error or _is_text(extra):
             self.tally.compared += 1
             return bool(self._error) and _is_text(extra)
-        if self._partial and not self._digests:
+        if self._partial:
             return self._same_in_part(extra)
         self.tally.compared += max(len(made), 1)
         if not made:
@@ -195,6 +194,10 @@ class CellPlayer:
 
     def _same_in_part(self, extra: bytes) -> bool:
         """Compare what a brain decides that had forgotten something when its state was captured."""
+        if self._digests:
+            # A digest is of all effects together.
+            self.tally.left_out += max(len(self._made), 1)
+            return True
         recorded = msgspec.msgpack.decode(extra, type=list[msgspec.Raw]) if extra else []
         theirs = [bytes(raw) for raw in recorded if _matters(raw)]
         ours = [_encode(effect) for effect in self._made if _decides(effect)]
