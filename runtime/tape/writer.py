@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 WAITING_BYTES = 16 << 20
 """What may wait to be written, at most; one piece alone may be larger."""
 
+BUSY_BYTES = 4 << 20
+"""While more than this waits, it is written as it is: room on the disk is cheaper than a gap."""
+
 SEGMENTS = 8
 """A tape of the allowed size has about this many files, so that the oldest can go by itself."""
 
@@ -179,7 +182,7 @@ class TapeWriter:
         return True
 
     def _append(self, kind: int, payload: bytes) -> None:
-        self._all(pack(kind, payload))
+        self._all(pack(kind, payload, plain=self._given - self._taken > BUSY_BYTES))
 
     def _all(self, data: bytes) -> None:
         rest = memoryview(data)

@@ -286,6 +286,19 @@ def test_what_comes_faster_than_it_is_written_is_dropped_and_counted(
     assert bench.counted["tape_lost"] == 122
 
 
+def test_a_writer_that_falls_behind_packs_no_more_and_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    for busy in (1 << 30, -1):
+        monkeypatch.setattr(writing, "BUSY_BYTES", busy)
+        store = tmp_path / str(busy)
+        taped(store, list(range(2_000)))
+        sizes.append(only(store).size)
+        assert clean(replay(only(store)))
+    assert sizes[1] > 2 * sizes[0]
+
+
 def test_a_message_that_can_not_be_written_down_is_a_gap_and_no_failure(tmp_path: Path) -> None:
     bench = Taping(tmp_path)
     bench.tell(1 << 70)
