@@ -16,6 +16,7 @@ from conf import Settings
 from runtime.supervision.assignment import CellAssignment
 from runtime.supervision.policy import Intensity
 from runtime.supervision.spec import ChildSpec, SupervisorSpec, encode_spec
+from runtime.tape.format import TapeRules
 from runtime.telemetry.logs import LogRules
 from strategies.registry import resolve
 
@@ -192,7 +193,7 @@ class Planner:
             self.strategies(self.configured() if strategies else []),
             self.child(names.GATEWAY, "gateway", "actors.gateway.actor:Gateway"),
         ]
-        told = self.settings.logging
+        told, audit = self.settings.logging, self.settings.audit
         return SupervisorSpec(
             name=names.ROOT,
             kind="root",
@@ -200,4 +201,5 @@ class Planner:
             intensity=self.intensity,
             run_dir=str(self.settings.store),
             logs=LogRules(told.level.upper(), told.max_mb << 20, told.keep),
+            tapes=TapeRules(audit.enabled, audit.max_mb << 20, audit.effects),
         )

@@ -72,6 +72,8 @@ class ExchangeTick(Message):
 class ExchangeBrain:
     """Executes approved orders at one venue, and keeps its orders and positions true to the venue."""
 
+    forgets = "market data kept for late-comers and held back for conflation"
+
     def __init__(self, settings: ExchangeSettings) -> None:
         self.settings = settings
         self._handlers: dict[type[Message], Callable[[Any, Context], None]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bigwheel.cli import control, data, download, execute, inspect, journal, run
+from bigwheel.cli import control, data, download, execute, inspect, journal, replay, run
 
 app = typer.Typer(
     name="bigwheel",
@@ -21,6 +21,7 @@ app.command("why")(inspect.why)
 app.command("execute")(execute.execute)
 app.command("withdraw")(execute.withdraw)
 app.command("execution")(execute.execution)
+app.command("replay")(replay.replay)
 app.command("panic")(control.panic)
 app.command("halt")(control.halt)
 app.command("reduce")(control.reduce)

@@ -15,6 +15,7 @@ from runtime.simulation.faults import FaultPlan
 from runtime.simulation.network import Network
 from runtime.simulation.process import HostSpec, Process
 from runtime.simulation.scheduler import Scheduler
+from runtime.tape.tape import Tape
 
 START_NS = 1_700_000_000_000_000_000
 """Where every run begins on the virtual clock (nanoseconds since the Unix epoch)."""
@@ -58,6 +59,8 @@ class World:
         self.processes: dict[str, Process] = {}
         self.epochs: dict[str, int] = {}
         self.hooks: list[Callable[[], None]] = []
+        self.taping: Callable[[Process], Tape] | None = None
+        """Makes the tape of a process that starts, where tapes are wanted."""
         self.observers: list[Observer] = []
         self.crashes: Counter[str] = Counter()
         self.history: deque[tuple[int, str, Message | None]] = deque(maxlen=trace)
@@ -122,6 +125,7 @@ class World:
         """The run is over: every process ends, and says nothing more."""
         for process in (*self.processes.values(), *self._zombies):
             process.loop.stop()
+            process.end_tape("the run is over")
 
     @property
     def events(self) -> int:
