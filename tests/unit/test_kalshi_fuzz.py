@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from exchanges.identities import Identities
 from exchanges.kalshi import market, wire
 from exchanges.kalshi.amounts import WireError
+from exchanges.kalshi.charges import Charges
 from exchanges.kalshi.fees import rates
-from exchanges.kalshi.identities import Charges, Identities
 from exchanges.kalshi.market import MarketState
 from exchanges.kalshi.parser import PrivateParser, PublicParser, decode
 from exchanges.kalshi.rest import Answer, read
