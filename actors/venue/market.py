@@ -20,6 +20,7 @@ _CLASSES = {
     "bybit": "exchanges.simulators.bybit:BybitSimulator",
     "alpaca": "exchanges.simulators.alpaca:AlpacaSimulator",
     "kalshi": "exchanges.simulators.kalshi:KalshiSimulator",
+    "hyperliquid": "exchanges.simulators.hyperliquid:HyperliquidSimulator",
 }
 """By name: a process imports the one it needs."""
 
