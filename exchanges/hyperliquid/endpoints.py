@@ -15,8 +15,8 @@ from exchanges.resilience import Bucket, Endpoint, StackSettings
 
 _LIGHT, _PLAIN, _LIST, _ROLE = 2.0, 20.0, 30.0, 60.0
 _WEIGHT = 1200.0
-_RESERVE = 100.0
-"""Weight that is left to cancels."""
+_RESERVE = 24.0
+"""Weight that is left to cancels: a list of what works, and some actions that end it."""
 
 PLACE = Endpoint("place_order", write=True, bucket="order", pool="order")
 CANCEL = Endpoint("cancel_order", write=True, bucket="order", pool="cancel", urgent=True)
@@ -53,7 +53,7 @@ def stack_settings(settings: HyperliquidSettings) -> StackSettings:
     if settings.mode is not Mode.SIM:
         weight = min(weight, _WEIGHT)
     rate, orders = weight / 60, settings.orders_per_second
-    address = Bucket("ip", rate, weight, 10.0, reserve=min(_RESERVE, weight / 10))
+    address = Bucket("ip", rate, weight, 10.0, reserve=_RESERVE)
     return StackSettings(
         buckets=(
             address,

@@ -6,6 +6,7 @@ from bisect import insort
 from collections.abc import Mapping
 from typing import Any
 
+from eth_keys.exceptions import BadSignature
 from hyperliquid.utils.signing import recover_agent_or_user_from_l1_action
 
 from exchanges.simulators.faults import FaultPlan, KeyState
@@ -16,7 +17,7 @@ DAY_MS = 86_400_000
 NONCES = 100
 """How many of a signer's nonces are remembered, the highest."""
 
-_BAD = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+_BAD = (BadSignature, ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 
 class Wallets:

@@ -17,6 +17,9 @@ from exchanges.simulators.errors import SimulatorError
 from exchanges.simulators.hyperliquid.wire import CURRENCY
 from exchanges.simulators.steps import decimals
 
+FEE_STEP = Decimal("0.000001")
+"""The finest amount of the account's currency."""
+
 DEFAULT_SYMBOLS = ("BTC", "ETH", "SOL")
 
 
@@ -108,6 +111,7 @@ class Listings:
             min_notional=MIN_NOTIONAL,
             maker_fee=self._maker,
             taker_fee=self._taker,
+            fee_step=FEE_STEP,
             price_steps=steps,
             max_leverage=Decimal(listing.leverage),
             funding_interval_ns=self._funding_ns,
