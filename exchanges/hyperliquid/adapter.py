@@ -198,14 +198,13 @@ class HyperliquidExchange:
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=f"{VENUE} {name}")
-        task.add_done_callback(self._report)
+        task.add_done_callback(self._ended)
         return task
 
-    @staticmethod
-    def _report(task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
+            self._counters["tasks_failed"] += 1
             logger.error("%s failed", task.get_name(), exc_info=task.exception())
 
-    @staticmethod
-    def _nowhere(message: Message) -> None:
-        logger.error("a message before connect(): %s", type(message).__name__)
+    def _nowhere(self, message: Message) -> None:
+        self._counters["messages_unheard"] += 1

@@ -8,12 +8,12 @@ connections, and 30 new connections a minute (documented).
 
 from __future__ import annotations
 
+import abc
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from exchanges.fields import WireError
 from exchanges.hyperliquid.names import VENUE, native
 from exchanges.hyperliquid.parser import Frame, PrivateParser, PublicParser, decode
 from exchanges.hyperliquid.settings import INTERVALS, SOCKET_PATH, HyperliquidSettings
@@ -77,9 +77,9 @@ class HyperliquidStream(SocketStream[Frame]):
             return
         self.handle(frame, recv_ns)
 
+    @abc.abstractmethod
     def handle(self, frame: Frame, recv_ns: int) -> None:
         """Take a data frame; raises ``WireError`` if it can't be read."""
-        raise WireError(f"expected answers alone, found data of {frame.channel[:80]!r}")
 
 
 class PublicStream(HyperliquidStream):
