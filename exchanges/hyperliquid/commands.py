@@ -21,11 +21,12 @@ from hyperliquid.utils.types import Cloid
 
 from exchanges.commands import CommandRunner, result
 from exchanges.failures import Failure, FailureKind, VenueError
-from exchanges.fields import MS, WireError
+from exchanges.fields import MS, SECOND, WireError
 from exchanges.hyperliquid import endpoints, market, wire
 from exchanges.hyperliquid.catalogue import Catalogue
 from exchanges.hyperliquid.cloids import Cloids
 from exchanges.hyperliquid.failures import DUPLICATE, MISSING, Garbage, OrderRefused, classify, order_code, rejected
+from exchanges.hyperliquid.market import FUNDING_NS
 from exchanges.hyperliquid.names import native
 from exchanges.hyperliquid.parser import named
 from exchanges.hyperliquid.pricing import market_limit
@@ -51,6 +52,9 @@ _BATCH = 40
 
 _FILLS, _FUNDINGS = 2_000, 500
 """Rows of one answer, at most (documented)."""
+
+_PAID_NS = 60 * SECOND
+"""How long after the hour its funding is told at the latest."""
 
 _PAGES = 200
 """Pages of one list, at most: a venue that never ends its list must not keep us for ever."""
@@ -86,6 +90,8 @@ class Commands(CommandRunner):
         self._cloids = cloids
         self._ids = identities
         self._sent: OrderedDict[str, None] = OrderedDict()
+        self._funded_hour, self._funded_ns = -1, 0
+        """The last hour whose funding was asked for, and from when on the next answer has to be."""
 
     # -- orders ----------------------------------------------------------------------------
 
@@ -245,17 +251,27 @@ class Commands(CommandRunner):
 
     async def fills(self, since_ns: int, until_ns: int) -> tuple[Fill, ...]:
         """Executions since ``since_ns``; funding payments go to the sink by themselves."""
-        start, end = max(since_ns, 0) // MS, until_ns // MS + 60_000
-        found, paid = await asyncio.gather(
-            self._since(endpoints.FILLS, _FILLS, start, lambda first: _fills(self._user, first, end)),
-            self._since(endpoints.FUNDING, _FUNDINGS, start, lambda first: _fundings(self._user, first, end)),
+        end = _end_ms(until_ns)
+        found, _ = await asyncio.gather(
+            self._since(endpoints.FILLS, _FILLS, since_ns, lambda first: _fills(self._user, first, end)),
+            self._payments(since_ns, until_ns),
         )
-        for row in paid:
+        made = [await self.fill(row) for row in found if wire.ours(row)]
+        return tuple({fill.execution_id: fill for fill in made}.values())
+
+    async def _payments(self, since_ns: int, until_ns: int) -> None:
+        """Report the funding since the last answer, once for each hour it is paid in: the stream tells it as well."""
+        hour = (until_ns - _PAID_NS) // FUNDING_NS
+        if hour <= self._funded_hour:
+            return
+        first_ns, end = self._funded_ns or since_ns, _end_ms(until_ns)
+        for row in await self._since(
+            endpoints.FUNDING, _FUNDINGS, first_ns, lambda first: _fundings(self._user, first, end)
+        ):
             delta = wire.inner(row, "delta")
             if wire.ours(delta):
                 self.sink(wire.payment(delta, wire.instant(row, "time")))
-        made = [await self.fill(row) for row in found if wire.ours(row)]
-        return tuple({fill.execution_id: fill for fill in made}.values())
+        self._funded_hour, self._funded_ns = hour, until_ns - 2 * _PAID_NS
 
     async def fill(self, row: dict[str, Any]) -> Fill:
         """One execution; whose order it is of is asked where it isn't known.
@@ -270,10 +286,11 @@ class Commands(CommandRunner):
         return wire.fill(row, client_id or "")
 
     async def _since(
-        self, endpoint: Endpoint, most: int, first_ms: int, question: Callable[[int], Question]
+        self, endpoint: Endpoint, most: int, since_ns: int, question: Callable[[int], Question]
     ) -> list[dict[str, Any]]:
         """All rows of a list told by time, the oldest first; what two pages share is there twice."""
         made: list[dict[str, Any]] = []
+        first_ms = max(since_ns, 0) // MS
         for _ in range(_PAGES):
             page = wire.listed(await self._rest.ask(endpoint, question(first_ms)), endpoint.name)
             made.extend(page)
@@ -292,6 +309,11 @@ class Commands(CommandRunner):
         """The account; the parts of one reconciliation share one answer, which is never older than it."""
         answer = await self._rest.ask(endpoints.STATE, lambda info: info.user_state(self._user), key=self.fetch)
         return dict(wire.inner({"state": answer}, "state"))
+
+
+def _end_ms(until_ns: int) -> int:
+    """The last moment to ask for: the venue's clock may be ahead of ours."""
+    return until_ns // MS + 60_000
 
 
 def _fills(user: str, first_ms: int, end_ms: int) -> Question:

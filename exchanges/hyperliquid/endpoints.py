@@ -13,7 +13,7 @@ from exchanges.hyperliquid.settings import HyperliquidSettings
 from exchanges.modes import Mode
 from exchanges.resilience import Bucket, Endpoint, StackSettings
 
-_LIGHT, _PLAIN, _LIST, _ROLE = 2.0, 20.0, 30.0, 60.0
+_LIGHT, _PLAIN, _LIST, _ROLE = 2.0, 20.0, 25.0, 60.0
 _WEIGHT = 1200.0
 _RESERVE = 24.0
 """Weight that is left to cancels: a list of what works, and some actions that end it."""
@@ -35,7 +35,9 @@ FUNDING = Endpoint("user_funding", bucket="info", cost=_LIST)
 STATE = Endpoint("clearinghouse_state", bucket="info", cost=_LIGHT, ttl_s=10.0)
 """Kept for those alone who name the same reconciliation: it asks once, for positions and for cash."""
 
-ROLE = Endpoint("user_role", bucket="info", cost=_ROLE, tries=2)
+ROLE = Endpoint("user_role", bucket="info", cost=_ROLE, ttl_s=600.0, tries=2)
+"""Dear, so not asked again at each connection; forgotten as soon as the venue refuses the wallet."""
+
 FEES = Endpoint("user_fees", bucket="info", cost=_PLAIN, ttl_s=3600.0)
 META = Endpoint("meta", bucket="info", cost=_PLAIN, ttl_s=300.0)
 BOOK = Endpoint("l2_book", bucket="info", cost=_LIGHT, ttl_s=0.1, tries=1)

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from exchanges.hyperliquid.endpoints import ACCOUNT, OPENING, stack_settings
+from exchanges.failures import FailureKind, VenueError
+from exchanges.hyperliquid.endpoints import ACCOUNT, OPENING, ROLE, stack_settings
 from exchanges.hyperliquid.failures import classify
 from exchanges.hyperliquid.names import VENUE
 from exchanges.hyperliquid.session import Nonces, Reads, Session, checked, make_session, wallet_of
@@ -60,7 +61,12 @@ class Rest:
                 the mode allows no orders, or the account isn't the one that was typed out.
         """
         self.gate.ensure("rest_url", self._address, opens=endpoint in OPENING)
-        return await self.stack.call(endpoint, lambda: self._session().act(action, self._life_ms), key=key)
+        try:
+            return await self.stack.call(endpoint, lambda: self._session().act(action, self._life_ms), key=key)
+        except VenueError as error:
+            if error.failure.kind is FailureKind.UNAUTHORISED:
+                self.stack.forget(ROLE)
+            raise
 
     async def close(self) -> None:
         """Take no further call, wait for those under way, and close the connections."""

@@ -227,6 +227,18 @@ def test_fills_are_fetched_page_after_page_and_each_is_there_once() -> None:
     assert [message.symbol for message in desk.got if isinstance(message, PaymentReport)] == [SYMBOL]
 
 
+def test_funding_is_asked_for_once_an_hour_from_where_the_last_answer_ended() -> None:
+    hour, minute = 3_600 * 10**9, 60 * 10**9
+    now = NOW_MS * 10**6 // hour * hour + 2 * minute
+    paid = {"time": NOW_MS, "delta": samples.FUNDING}
+    desk = Desk(user_fills_by_time=[[]], user_funding_history=[[paid]])
+    for until in (now, now + minute, now + hour - 2 * minute, now + hour):
+        asyncio.run(desk.commands.fills(now - hour, until))
+    asked = [args[1] * 10**6 for name, args in desk.rest.info.asked if name == "user_funding_history"]
+    assert asked == [now - hour, now - 2 * minute]
+    assert len([message for message in desk.got if isinstance(message, PaymentReport)]) == 2
+
+
 def test_a_fill_of_an_order_the_venue_does_not_know_is_somebody_elses() -> None:
     desk = Desk(query_order_by_oid=[{"status": "unknownOid"}])
     fill = asyncio.run(desk.commands.fill({**samples.FILL}))
