@@ -28,9 +28,6 @@ from runtime.message import Message
 _TRADES_KEPT = 512
 """Trade ids remembered of each coin, to know again what a subscription begins with."""
 
-_OLDEST_NS = 10 * SECOND
-"""How much older than the first connection a trade may be."""
-
 _AHEAD_NS = 600 * SECOND
 """How far the venue's clock may be ahead of ours."""
 
@@ -77,7 +74,6 @@ class PublicParser:
         self._interval = INTERVALS[settings.bar_interval_s]
         self._interval_ns = settings.bar_interval_s * SECOND
         self._trades: dict[str, OrderedDict[str, None]] = {}
-        self._floor_ns = 0
         self._best: dict[str, tuple[Decimal, Decimal]] = {}
         self._open: dict[str, Bar] = {}
         """By symbol, the candle of the present interval as last told."""
@@ -94,9 +90,8 @@ class PublicParser:
             "activeAssetCtx": self._context,
         }
 
-    def reset(self, now_ns: int) -> None:
+    def reset(self) -> None:
         """A new connection begins: what was open may have ended unseen."""
-        self._floor_ns = self._floor_ns or now_ns - _OLDEST_NS
         self._best.clear()
         for symbol, bar in self._open.items():
             self.unfinished.setdefault(symbol, bar.ts_ns)
@@ -133,7 +128,7 @@ class PublicParser:
         for row in frame.rows(frame.data):
             coin, trade = self._known(row), market.trade(row, recv_ns)
             seen = self._trades.setdefault(coin, OrderedDict())
-            if trade.trade_id in seen or trade.ts_ns < self._floor_ns:
+            if trade.trade_id in seen:
                 self._counters["trades_repeated"] += 1
                 continue
             self._check_time(trade)

@@ -9,7 +9,6 @@ connections, and 30 new connections a minute (documented).
 from __future__ import annotations
 
 import abc
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -101,7 +100,7 @@ class PublicStream(HyperliquidStream):
         self._missed = missed
 
     async def open(self) -> None:
-        self._parser.reset(time.time_ns())
+        self._parser.reset()
         await super().open()
 
     async def caught_up(self) -> None:

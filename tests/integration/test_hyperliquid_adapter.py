@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from exchanges.hyperliquid.wire import CURRENCY
-from exchanges.model.market import Bar, Book, Ticker
+from exchanges.model.market import Bar, Book, Ticker, Trade
 from exchanges.model.order import OrderStatus, Side, TimeInForce
 from exchanges.model.venue import (
     AmendOrder,
@@ -264,5 +266,30 @@ def test_history_is_closed_candles_recent_trades_and_hourly_rates(tmp_path: Path
                 Wanted(BTC, FUNDING, Span(start, start + 48 * HOUR_NS))
             )
             assert (report.rows, report.pending) == (48, ())
+
+    run(work)
+
+
+def test_a_recording_is_played_trade_by_trade_and_makes_the_candles_it_was_of(tmp_path: Path) -> None:
+    start_ns = 1_700_000_000 * 10**9 // (60 * 10**9) * 60 * 10**9
+    prices = [60_000.0 + (number * 37) % 101 for number in range(900)]
+    times = [start_ns + number * 200_000_000 for number in range(900)]
+    table = pa.table({"ts_ns": times, "price": prices, "size": [0.01] * 900, "symbol": ["BTC"] * 900})
+    pq.write_table(table, tmp_path / "trades.parquet")
+
+    async def work() -> None:
+        told = {"feed": "replay", "replay_path": tmp_path / "trades.parquet", "speed": "max", "symbols": ()}
+        async with running(**told) as simulator, desk(simulator) as made:
+            await made.up()
+            await made.until(lambda: len(made.of(Trade)) == 900, "every trade")
+            assert [trade.price for trade in made.of(Trade)] == prices
+            assert [trade.ts_ns for trade in made.of(Trade)] == times
+            await made.until(lambda: len([bar for bar in made.of(Bar) if bar.closed]) == 2, "the candles")
+            closed = [(bar.ts_ns, bar.open, bar.high, bar.low, bar.close) for bar in made.of(Bar) if bar.closed]
+            minutes = [prices[number : number + 300] for number in (0, 300)]
+            assert closed == [
+                (start_ns + number * 60 * 10**9, part[0], max(part), min(part), part[-1])
+                for number, part in enumerate(minutes)
+            ]
 
     run(work)

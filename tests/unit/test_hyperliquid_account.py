@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.exchange.connect import simulated_keys
 from exchanges.failures import Failure, FailureKind, VenueError
+from exchanges.hyperliquid import HyperliquidSettings
 from exchanges.hyperliquid.account import Account
 from exchanges.model.venue import Outcome
 from exchanges.modes import Mode, OrderGate
+from exchanges.simulators.hyperliquid import HyperliquidSimulator, SimulatorSettings
 from exchanges.streams import StreamError
 from tests.unit.hyperliquid_samples import ACCOUNT, settings
 
@@ -37,6 +41,14 @@ def ready(answer: Any, *, mode: Mode = Mode.LIVE, typed: str = ACCOUNT, signer: 
     asyncio.run(Account(rest, catalogue, ["BTC"], Counter()).ready())
     found: OrderGate = rest.gate
     return found
+
+
+def test_a_session_signs_with_the_key_that_the_embedded_venue_takes(tmp_path: Path) -> None:
+    keys, simulator = simulated_keys("hyperliquid", tmp_path), HyperliquidSimulator(SimulatorSettings())
+    assert (keys.key.reveal(), keys.secret.reveal()) == (simulator.account, simulator.private_key)
+    assert HyperliquidSettings(
+        mode=Mode.SIM, account=keys.key.reveal(), rest_url="http://127.0.0.1:1", socket_url="ws://127.0.0.1:1"
+    )
 
 
 def test_an_api_wallet_of_the_account_that_was_typed_out_is_confirmed() -> None:

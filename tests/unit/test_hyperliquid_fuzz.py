@@ -37,7 +37,7 @@ class Readers:
         counters: Counter[str] = Counter()
         told = settings(streams=("trade", "quote", "bar", "book", "ticker"))
         self.public = PublicParser(told, [COIN], counters)
-        self.public.reset(NOW_NS)
+        self.public.reset()
         self.cloids = Cloids()
         self.private = PrivateParser(counters, self.cloids, Identities(), lambda row: None)
 

@@ -75,7 +75,12 @@ def snapshot(venue: HyperliquidVenue, market: SymbolMarket) -> Json:
     """The visible book."""
     sides = venue.engine.markets[market.instrument.symbol].depth(BOOK_LEVELS)
     levels = [[wire.level(price, size) for price, size in side] for side in sides]
-    return {"coin": market.key, "time": venue.now_ms(), "levels": levels}
+    return {"coin": market.key, "time": moment(venue, market), "levels": levels}
+
+
+def moment(venue: HyperliquidVenue, market: SymbolMarket) -> int:
+    """The time of what a market shows: of its last trade, so that recorded data is of one time."""
+    return market.last_ms or venue.now_ms()
 
 
 def candles(venue: HyperliquidVenue, account: str, body: Json) -> list[Json]:

@@ -98,13 +98,9 @@ class HyperliquidPublisher(Publisher):
         if channel == BBO:
             sides = venue.engine.markets[market.instrument.symbol].depth(1)
             best = [wire.level(*side[0]) if side else None for side in sides]
-            return {"coin": market.key, "time": venue.now_ms(), "bbo": best} if any(best) else None
-        if channel == CONTEXT:
-            return (
-                {"coin": market.key, "ctx": info.context(venue, market)}
-                if venue.mark(market.instrument.symbol)
-                else None
-            )
+            return {"coin": market.key, "time": info.moment(venue, market), "bbo": best} if any(best) else None
+        if channel == CONTEXT and venue.mark(market.instrument.symbol):
+            return {"coin": market.key, "ctx": info.context(venue, market)}
         if channel == CANDLE:
             current = self._candles[topic].current
             return self._candle(topic, market, current) if current is not None else None
