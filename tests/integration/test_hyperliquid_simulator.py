@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 from eth_account import Account
@@ -107,6 +108,34 @@ def test_the_sdks_own_websocket_hears_the_market_and_the_account() -> None:
             while set(heard) != wanted or heard.count("userFills") < 2:
                 await asyncio.sleep(0.02)
             await asyncio.to_thread(info.disconnect_websocket)
+
+    run(work)
+
+
+def test_a_subscription_the_venue_does_not_have_is_refused_and_one_that_was_ended_is_silent() -> None:
+    async def work() -> None:
+        async with (
+            running() as simulator,
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"{simulator.ws_url}/ws") as socket,
+        ):
+
+            async def said(channel: str) -> Any:
+                while (frame := await socket.receive_json())["channel"] != channel:
+                    assert frame["channel"] in ("trades", "bbo")
+                return frame["data"]
+
+            for wanted in ({"type": "trades", "coin": "NOPE"}, {"type": "candle", "coin": "BTC", "interval": "7m"}):
+                await socket.send_json({"method": "subscribe", "subscription": wanted})
+                assert "Invalid subscription" in await said("error")
+            for text in ("no json", '{"method": "dance"}'):
+                await socket.send_str(text)
+                assert "Error parsing JSON" in await said("error")
+            trades = {"type": "trades", "coin": "BTC"}
+            for method in ("subscribe", "unsubscribe"):
+                await socket.send_json({"method": method, "subscription": trades})
+                assert await said("subscriptionResponse") == {"method": method, "subscription": trades}
+            assert not simulator.streams.subscribers("trades:BTC")
 
     run(work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 from exchanges.fields import WireError
 from exchanges.hyperliquid.cloids import Cloids
 from exchanges.hyperliquid.parser import PrivateParser, PublicParser, decode
-from exchanges.hyperliquid.streams import public_subscriptions
+from exchanges.hyperliquid.streams import PublicStream, public_subscriptions
 from exchanges.identities import Identities
 from exchanges.model.market import Bar, Book, Quote, Ticker, Trade
 from exchanges.model.order import OrderStatus, Side
 from exchanges.model.venue import FillReport, OrderReport, PaymentReport
+from runtime.message import Message
 from tests.unit import hyperliquid_samples as samples
 from tests.unit.hyperliquid_samples import CLIENT_ID, CLOID, COIN, NOW_MS, NOW_NS, SYMBOL, D, settings
 
@@ -139,6 +141,33 @@ def test_a_candle_that_ended_without_a_connection_is_fetched_and_given_once() ->
     whole = msgspec.structs.replace(held, close=61_800.0)
     assert [(bar.close, bar.closed) for bar in desk.public.closed(whole)] == [(61_800.0, True)]
     assert list(desk.public.closed(whole)) == []
+
+
+def test_what_was_missed_between_two_connections_is_fetched_and_a_failure_loses_data_alone() -> None:
+    desk, told, asked = Desk(), list[Message](), list[tuple[str, int]]()
+    (held,) = desk.candle(START_MS)
+
+    async def missed(symbol: str, since_ns: int) -> list[Bar]:
+        asked.append((symbol, since_ns))
+        if len(asked) > 1:
+            raise ConnectionError("gone")
+        return [held, msgspec.structs.replace(held, ts_ns=held.ts_ns + MINUTE_MS * 10**6)]
+
+    async def ready() -> None:
+        return
+
+    stream = PublicStream([COIN], desk.public, missed, settings(), told.append, desk.counters, ready)
+    desk.public.reset()
+    asyncio.run(stream.caught_up())
+    assert [(bar.ts_ns // 10**6, bar.closed) for bar in told if isinstance(bar, Bar)] == [
+        (START_MS, True),
+        (START_MS + MINUTE_MS, True),
+    ]
+    desk.candle(START_MS + 2 * MINUTE_MS)
+    desk.public.reset()
+    asyncio.run(stream.caught_up())
+    assert desk.counters["backfills_failed"] == 1
+    assert [since // 10**6 for _, since in asked] == [START_MS, START_MS + 2 * MINUTE_MS]
 
 
 # -- the account -----------------------------------------------------------------------------
