@@ -26,14 +26,17 @@ from runtime.message import Message
 from runtime.supervision.assignment import CellAssignment
 
 VENUE_DEADLINE_S = 60.0
-CASH = {"bybit": "USDT", "alpaca": "USD", "kalshi": "USD"}
+CASH = {"bybit": "USDT", "alpaca": "USD", "kalshi": "USD", "hyperliquid": "USDC"}
 """What each venue's account is kept in."""
 
 TAKES_AT_ONCE = ("kalshi",)
 """Where a reduce-only order is filled at once or cancelled."""
-PUSHES_BALANCES = ("bybit",)
-BALANCE_NS = 2_000_000_000
-"""How long after a fill the others are asked: a burst of fills is one question, well within their limits."""
+
+BALANCE_NS = {"bybit": 0, "alpaca": 2_000_000_000, "kalshi": 2_000_000_000, "hyperliquid": 10_000_000_000}
+"""How long after a fill a venue is asked for its balances: a burst of fills is one question, well within its limits.
+
+0 for one that pushes them.
+"""
 
 
 class ExchangeConnection(TradingHost):
@@ -61,7 +64,7 @@ class ExchangeConnection(TradingHost):
                 ring=told.ring,
                 reconcile_ns=int(told.reconcile_s * 1e9),
                 exits_rest=self.venue not in TAKES_AT_ONCE,
-                balance_ns=0 if self.venue in PUSHES_BALANCES else BALANCE_NS,
+                balance_ns=BALANCE_NS[self.venue],
             )
         )
 

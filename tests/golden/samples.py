@@ -31,7 +31,6 @@ NEVER_JOURNALED = frozenset(
         "Verdict",
         "Watch",
         "Watching",
-        "Withdraw",
     }
 )
 """Messages between actors (or parts of events) that are no records themselves."""
