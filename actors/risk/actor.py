@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actors.host import TradingHost
 from actors.risk.brain import RiskBrain
-from actors.risk.settings import RiskSettings
+from actors.risk.settings import RegimeSettings, RiskSettings
 from exchanges.model.order import OrderType
 from runtime.behavior import Behavior
 from runtime.supervision.assignment import CellAssignment
@@ -33,5 +33,12 @@ class RiskSupervisor(TradingHost):
                 multiplier_max=self.settings.learner.size_max,
                 order_type=OrderType(told.order_type),
                 max_slippage=told.max_slippage,
+                threshold_min=self.settings.learner.threshold_min,
+                threshold_max=self.settings.learner.threshold_max,
+                ensemble=told.ensemble,
+                weight_max=told.weight_max,
+                regime=RegimeSettings(
+                    int(told.regime.step_s * 1e9), told.regime.window, told.regime.long, told.regime.trending
+                ),
             )
         )

@@ -11,9 +11,11 @@ from actors import names
 from actors.messages.control import Control
 from actors.messages.orders import ExchangeState, Watch
 from actors.messages.signals import Approved, Evaluate, Verdict
-from actors.risk import book, control, evaluation, fold, state
+from actors.risk import book, control, ensemble, evaluation, fold, state
 from actors.risk.book import Mark
 from actors.risk.case import Case
+from actors.risk.policy import Terms
+from actors.risk.regime import UNKNOWN, Regime
 from actors.risk.settings import RiskSettings
 from actors.risk.sizing import Plan
 from actors.risk.state import RiskState, pair
@@ -143,6 +145,8 @@ class RiskBrain:
         known = self._state.book.marks.get(data.symbol)
         if known is None or data.recv_ns >= known.recv_ns:
             self._state.book.marks[data.symbol] = Mark(mid, bid, ask, data.recv_ns)
+        regime = self._state.regimes.setdefault(data.symbol, Regime())
+        regime.take(min(data.ts_ns, data.recv_ns), price, self._settings.regime)
 
     def _exchange(self, message: ExchangeState, ctx: Context) -> None:
         if ctx.sender in (names.exchange(message.venue), names.BUS):
@@ -212,6 +216,7 @@ class RiskBrain:
         held.book.roll(ctx.now)
         case = self._case(signal, ctx.now)
         verdict = evaluation.judge(case)
+        fold.spoke(held, signal.strategy, signal.symbol, ensemble.voice(signal))
         remember(held.decisions, signal.id, verdict, settings.remembered_decisions)
         if verdict.order is not None and case.plan is not None:
             self._reserve(signal, verdict, case.plan, ctx.now)
@@ -242,6 +247,8 @@ class RiskBrain:
         held = self._state
         symbol, key = signal.symbol, pair(signal.strategy, signal.symbol)
         latest = held.latest
+        regime = held.regimes.get(symbol)
+        arm = held.policies.arm(signal.id)
         return Case(
             signal=signal,
             settings=self._settings,
@@ -255,6 +262,8 @@ class RiskBrain:
             book=held.book,
             last_entry_ns=held.entries.get(key, 0),
             entries_ns=list(held.approvals.values()),
+            terms=Terms(held.policies.of(arm), arm, regime.label if regime else UNKNOWN, self._settings, now),
+            voices=held.voices.get(symbol, {}),
         )
 
     # -- the kernel's other questions -------------------------------------------------------
@@ -286,5 +295,10 @@ class RiskBrain:
             "orders": sum(1 for order in held.book.commitments.values() if order.firm),
             "halted_symbols": sorted(held.halts),
             "denials": dict(held.denials),
+            "regimes": {symbol: regime.label for symbol, regime in held.regimes.items()},
+            "policy": held.policies.full.version if held.policies.full else 0,
+            "trial": held.policies.trial.version if held.policies.trial else 0,
+            "trial_share": held.policies.share,
+            "shadows": list(held.policies.shadows),
             "waiting": len(held.waiting),
         }

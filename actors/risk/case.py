@@ -9,8 +9,10 @@ import msgspec
 from actors.messages.control import TradingState
 from actors.messages.orders import ExchangeState
 from actors.risk.book import Book, Mark
+from actors.risk.ensemble import Voice
+from actors.risk.policy import Terms
 from actors.risk.settings import RiskSettings
-from actors.risk.sizing import Plan
+from actors.risk.sizing import Plan, multiplier
 from exchanges.model.instrument import Instrument
 from exchanges.model.order import Side
 from strategies.signal import Signal
@@ -33,7 +35,10 @@ class Feedback(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct):
-    """What is judged. ``plan`` is set by the sizing gate; ``entries_ns`` are past approvals."""
+    """What is judged. ``entries_ns`` are past approvals, ``voices`` what other strategies said of the symbol.
+
+    ``strength`` is the conviction that is judged, set by the ensemble; ``plan`` is set by the sizing gate.
+    """
 
     signal: Signal
     settings: RiskSettings
@@ -47,6 +52,9 @@ class Case(msgspec.Struct):
     book: Book
     last_entry_ns: int
     entries_ns: list[int]
+    terms: Terms
+    voices: dict[str, Voice]
+    strength: float = 0.0
     plan: Plan | None = None
 
     @property
@@ -60,6 +68,31 @@ class Case(msgspec.Struct):
         if mark is None:
             return Decimal(0)
         return mark.ask if self.signal.side is Side.BUY else mark.bid
+
+    @property
+    def pair(self) -> str:
+        """The key of what is kept by strategy and symbol."""
+        return f"{self.signal.strategy}|{self.signal.symbol}"
+
+    @property
+    def threshold(self) -> tuple[float, str]:
+        """The least conviction that passes, and whose word it is: the policy's, else the feedback's, else ours."""
+        said = self.terms.threshold(self.pair)
+        if said is not None:
+            return said, f"policy {self.terms.version}"
+        if self.feedback is not None:
+            return self.feedback.conviction_threshold, f"feedback {self.feedback.version}"
+        return self.settings.base_threshold, "settings"
+
+    @property
+    def multiplier(self) -> tuple[float, str]:
+        """The size multiplier, within its bounds, and whose word it is."""
+        said = self.terms.size(self.pair)
+        if said is not None:
+            return said, f"policy {self.terms.version}"
+        if self.feedback is not None:
+            return multiplier(self.feedback.size_multiplier, self.settings), f"feedback {self.feedback.version}"
+        return 1.0, "settings"
 
     @property
     def closable(self) -> Decimal:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.messages.control import TradingStateChanged
-from actors.messages.learning import FeedbackIssued
+from actors.messages.learning import FeedbackIssued, PolicyIssued
 from actors.messages.orders import ExchangeState, Filled, OrderChanged, Repaired, SymbolHalted
-from actors.messages.signals import Approved, Blocked, Executed, Expired, Verdict
-from actors.risk import book
+from actors.messages.signals import Approved, Blocked, Executed, Expired, Generated, Verdict
+from actors.risk import book, ensemble
 from actors.risk.case import Feedback, View
+from actors.risk.ensemble import Voice
 from actors.risk.settings import RiskSettings
 from actors.risk.state import RiskState, pair
 from actors.window import remember
@@ -19,6 +20,8 @@ from runtime.lifecycle import Entry
 from runtime.message import Message
 
 _MINUTE_NS = 60 * 1_000_000_000
+_SYMBOLS = 10_000
+"""Symbols of which it is known what strategies said."""
 
 
 def fold(state: RiskState, settings: RiskSettings, entry: Entry) -> Message:
@@ -56,6 +59,23 @@ def heard(state: RiskState, event: ExchangeState, at: int, *, direct: bool) -> N
             state.book.contracts[instrument.symbol] = instrument.contract_value
 
 
+def spoke(state: RiskState, strategy: str, symbol: str, voice: Voice) -> None:
+    """A signal was judged: it is its strategy's word on the symbol from now on."""
+    voices = state.voices.get(symbol, {})
+    ensemble.hear(voices, strategy, voice)
+    remember(state.voices, symbol, voices, _SYMBOLS)
+
+
+def _generated(state: RiskState, settings: RiskSettings, event: Generated, ts: int) -> None:
+    remember(state.spoken, event.signal_id, ensemble.voice(event.signal), settings.remembered_decisions)
+
+
+def _judged(state: RiskState, event: Approved | Blocked) -> None:
+    voice = state.spoken.pop(event.signal_id, None)
+    if voice is not None:
+        spoke(state, event.strategy, event.symbol, voice)
+
+
 def _settle(state: RiskState, settings: RiskSettings, signal_id: str, ts: int) -> None:
     remember(state.settled, signal_id, ts, settings.remembered_decisions * 10)
     state.waiting.pop(signal_id, None)
@@ -66,22 +86,39 @@ def _approved(state: RiskState, settings: RiskSettings, event: Approved, ts: int
     order = event.order
     book.confirm(state.book, order)
     state.last_approved = event.signal_id
-    remember(
-        state.decisions, event.signal_id, Verdict(event.signal_id, event.steps, order), settings.remembered_decisions
-    )
+    _judged(state, event)
+    verdict = Verdict(event.signal_id, event.steps, order, regime=event.regime, policy=event.policy, arm=event.arm)
+    remember(state.decisions, event.signal_id, verdict, settings.remembered_decisions)
     entered(state, event.signal_id, event.strategy, event.symbol, order.approved_ns, reduces=order.reduce_only)
     _settle(state, settings, event.signal_id, ts)
 
 
 def _blocked(state: RiskState, settings: RiskSettings, event: Blocked, ts: int) -> None:
     book.release(state.book, event.signal_id)
-    if event.steps and event.signal_id not in state.decisions:
-        verdict = Verdict(event.signal_id, event.steps, None, event.gate, event.code, event.detail)
-        remember(state.decisions, event.signal_id, verdict, settings.remembered_decisions)
+    if event.steps:
+        _judged(state, event)
+        if event.signal_id not in state.decisions:
+            remember(state.decisions, event.signal_id, _denial(event), settings.remembered_decisions)
+    state.spoken.pop(event.signal_id, None)
     _settle(state, settings, event.signal_id, ts)
 
 
+def _denial(event: Blocked) -> Verdict:
+    return Verdict(
+        event.signal_id,
+        event.steps,
+        None,
+        event.gate,
+        event.code,
+        event.detail,
+        regime=event.regime,
+        policy=event.policy,
+        arm=event.arm,
+    )
+
+
 def _ended(state: RiskState, settings: RiskSettings, event: Expired | Executed, ts: int) -> None:
+    state.spoken.pop(event.signal_id, None)
     book.release(state.book, event.signal_id)
     _settle(state, settings, event.signal_id, ts)
 
@@ -118,6 +155,10 @@ def _feedback(state: RiskState, settings: RiskSettings, event: FeedbackIssued, t
         state.feedback[key] = Feedback(event.version, event.size_multiplier, event.conviction_threshold)
 
 
+def _policy(state: RiskState, settings: RiskSettings, event: PolicyIssued, ts: int) -> None:
+    state.policies.take(event)
+
+
 def _exchange(state: RiskState, settings: RiskSettings, event: ExchangeState, ts: int) -> None:
     heard(state, event, ts, direct=False)
 
@@ -133,6 +174,8 @@ _FOLDS: dict[type[Message], Callable[[RiskState, RiskSettings, Any, int], None]]
     SymbolHalted: _halted,
     TradingStateChanged: _trading,
     FeedbackIssued: _feedback,
+    PolicyIssued: _policy,
+    Generated: _generated,
     ExchangeState: _exchange,
 }
 

@@ -14,6 +14,7 @@ from actors.messages.control import TradingState
 from actors.messages.signals import Step
 from actors.risk.book import Bounds
 from actors.risk.case import Case
+from actors.risk.ensemble import combine
 from actors.risk.sizing import Room, plan
 from exchanges.model.order import OrderStatus, Side
 
@@ -115,16 +116,41 @@ def cooldown(case: Case) -> Step:
     return _pass("cooldown", seen)
 
 
-def conviction(case: Case) -> Step:
-    """The signal's conviction against the learner's threshold, or the base one before it has spoken."""
-    feedback = case.feedback
-    threshold = feedback.conviction_threshold if feedback else case.settings.base_threshold
+def ensemble(case: Case) -> Step:
+    """Set the strength: what all live opinions on the symbol come to, each with its learned weight."""
+    signal = case.signal
+    chorus = combine(signal, case.voices if case.settings.ensemble else {}, case.terms)
+    combined = chorus.combined
     seen = {
-        "conviction": str(case.signal.conviction),
-        "threshold": str(threshold),
-        "version": str(feedback.version if feedback else 0),
+        opinion.source if opinion.strategy == signal.strategy else f"{opinion.source}@{opinion.strategy}": (
+            f"{opinion.value:.4g} weight={opinion.weight:.4g} age_ns={opinion.age_ns}"
+        )
+        for opinion in chorus.opinions
     }
-    if case.signal.conviction < threshold and not case.lowers:
+    seen = {**seen, "combined": "none" if combined is None else f"{combined:.4g}", "side": signal.side.value}
+    if case.lowers:
+        case.strength = signal.conviction
+        return _pass("ensemble", seen)
+    if combined is None:
+        return _deny("ensemble", "ENSEMBLE_SILENT", seen)
+    if combined * signal.side.sign < 0:
+        return _deny("ensemble", "ENSEMBLE_DISAGREES", seen)
+    case.strength = abs(combined)
+    return _pass("ensemble", seen)
+
+
+def conviction(case: Case) -> Step:
+    """The combined conviction against the learner's threshold, or the base one before it has spoken."""
+    threshold, source = case.threshold
+    seen = {
+        "conviction": f"{case.strength:.6g}",
+        "threshold": f"{threshold:.6g}",
+        "by": source,
+        "policy": str(case.terms.version),
+        "arm": case.terms.arm or "none",
+        "regime": case.terms.regime or "unknown",
+    }
+    if case.strength < threshold and not case.lowers:
         return _deny("conviction", "CONVICTION_LOW", seen)
     return _pass("conviction", seen)
 
@@ -134,7 +160,7 @@ def sizing(case: Case) -> Step:
     view, instrument, settings = case.view, case.instrument, case.settings
     if view is None or instrument is None:
         return _deny("sizing", "NO_INSTRUMENT", {"symbol": case.signal.symbol})
-    scale = case.feedback.size_multiplier if case.feedback else 1.0
+    scale, source = case.multiplier
     long_only = case.signal.side is Side.SELL and not instrument.short
     closable, must_reduce = case.closable, case.lowers or long_only
     if must_reduce and closable <= 0:
@@ -148,7 +174,8 @@ def sizing(case: Case) -> Step:
         "quantity": str(drawn.quantity),
         "lot": str(instrument.lot),
         "equity": str(room.equity),
-        "multiplier": str(scale),
+        "multiplier": f"{scale:.6g}",
+        "by": source,
         "price": str(drawn.price),
     }
     if drawn.quantity <= 0 or drawn.price <= 0:
@@ -244,12 +271,13 @@ def dry_run(case: Case) -> Step:
 
 
 GATES: tuple[Gate, ...] = (
+    ensemble,
+    conviction,
     trading_state,
     symbol_halt,
     exchange,
     market_data,
     cooldown,
-    conviction,
     sizing,
     instrument,
     order_notional,

@@ -11,6 +11,17 @@ from exchanges.model.order import OrderType
 _SECOND = 1_000_000_000
 
 
+class RegimeSettings(msgspec.Struct, frozen=True):
+    """How a market's regime is told: on a grid of ``grid_ns``, over the last ``window`` steps of it."""
+
+    grid_ns: int = _SECOND
+    window: int = 30
+    long: int = 300
+    """Steps that the long average of the volatility covers."""
+    trending: float = 0.3
+    """The efficiency ratio from which a market trends; that of a random walk of 30 steps is about 0.18."""
+
+
 class RiskSettings(msgspec.Struct, frozen=True):
     """Money in the account's quote currency, times in nanoseconds, shares as fractions."""
 
@@ -30,6 +41,13 @@ class RiskSettings(msgspec.Struct, frozen=True):
     cooldown_ns: int = _SECOND
     base_threshold: float = 0.0
     """The conviction a signal needs while the learner has said nothing."""
+    threshold_min: float = 0.0
+    threshold_max: float = 1.0
+    ensemble: bool = True
+    """Whether the opinions of other strategies on the same symbol count."""
+    weight_max: float = 4.0
+    """The most that a source can weigh, whatever a policy says."""
+    regime: RegimeSettings = RegimeSettings()
     equity_fraction: Decimal = Decimal("0.01")
     multiplier_min: float = 0.0
     multiplier_max: float = 2.0

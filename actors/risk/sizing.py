@@ -27,7 +27,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Room(msgspec.Struct, frozen=True):
-    """What sizing may draw on: the venue's equity, the learner's multiplier, what can be closed.
+    """What sizing may draw on: the venue's equity, the learner's multiplier within its bounds, what can be closed.
 
     ``must_reduce`` keeps the order from going beyond ``closable``.
     """
@@ -82,7 +82,7 @@ def _wanted(
         return signal.quantity
     if signal.reduce_only:
         return room.closable
-    scale, one = Decimal(str(multiplier(room.multiplier, settings))), Decimal(signal.side.sign)
+    scale, one = Decimal(str(room.multiplier)), Decimal(signal.side.sign)
     each = instrument.commitment(one, reference)
     dearest = max(each, instrument.commitment(one, limit))
     if each <= 0 or dearest <= 0:

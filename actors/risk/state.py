@@ -8,6 +8,9 @@ from actors.messages.control import TradingState, TradingStateChanged
 from actors.messages.signals import Evaluate, Verdict
 from actors.risk.book import Book
 from actors.risk.case import Feedback, View
+from actors.risk.ensemble import Voice
+from actors.risk.policy import Policies
+from actors.risk.regime import Regime
 from exchanges.model.instrument import Instrument
 from runtime.errors import SnapshotError
 
@@ -21,7 +24,8 @@ class RiskState(msgspec.Struct):
     signal, ``settled`` the signals whose outcome the journal has, ``own`` those this incarnation
     decided and the journal has not. ``approvals`` are times by
     signal for the order rate, ``entries`` by strategy and symbol for the cooldown. ``waiting``
-    are questions that can't be answered yet.
+    are questions that can't be answered yet. ``voices`` are by symbol and strategy, ``spoken`` the
+    signals the journal has and no verdict on.
     """
 
     version: int = VERSION
@@ -45,6 +49,10 @@ class RiskState(msgspec.Struct):
     feedback: dict[str, Feedback] = {}
     waiting: dict[str, Evaluate] = {}
     denials: dict[str, int] = {}
+    policies: Policies = msgspec.field(default_factory=Policies)
+    regimes: dict[str, Regime] = {}
+    voices: dict[str, dict[str, Voice]] = {}
+    spoken: dict[str, Voice] = {}
 
     @property
     def latest(self) -> TradingStateChanged:

@@ -209,7 +209,8 @@ def test_conviction_is_measured_by_the_learners_threshold_and_size_by_its_multip
     desk.entry(FeedbackIssued("trend", BTC, 2, 0.5, 0.7, 1, 3, -0.01))
     desk.entry(FeedbackIssued("trend", BTC, 1, 2.0, 0.9, 1, 3, -0.01))
     low = desk.ask(desk.signal(0, conviction=0.6))
-    assert (low.code, low.detail) == ("CONVICTION_LOW", "conviction=0.6 threshold=0.7 version=2")
+    assert (low.gate, low.code) == ("conviction", "CONVICTION_LOW")
+    assert low.detail.startswith("conviction=0.6 threshold=0.7 by=feedback 2 policy=0")
     order = desk.ask(desk.signal(1, conviction=0.75)).order
     assert order is not None
     assert order.quantity == Decimal("0.500")
