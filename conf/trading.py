@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from conf.section import Names, Seconds, Section
+from conf.section import Fraction, Names, Seconds, Section
 from conf.venues import VENUES
 
 _SYMBOL = re.compile(r"[a-z]+:[A-Za-z0-9./_-]+")
@@ -35,6 +36,9 @@ class StrategySettings(Section):
     label: str = Field(default="", description="its name in the journal and in status; the default is its name")
     params: dict[str, Parameter] = Field(default_factory=dict, description="its parameters by name")
     symbols: Names = Field(default=(), description="the symbols it trades; empty means all of the session's symbols")
+    share: Fraction = Field(
+        default=Decimal(1), description="the share of equity its sizes draw on, and of total_notional it may take"
+    )
     dry_run: bool = Field(default=False, description="true stops its signals at the last gate: nothing is ordered")
 
     @field_validator("symbols")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from actors.messages.control import TradingState, TradingStateChanged
 from actors.messages.signals import Evaluate, Verdict
+from actors.risk.account import Account
 from actors.risk.book import Book
 from actors.risk.case import Feedback, View
 from actors.risk.ensemble import Voice
+from actors.risk.market import Market
 from actors.risk.policy import Policies
-from actors.risk.regime import Regime
 from exchanges.model.instrument import Instrument
 from runtime.errors import SnapshotError
 
 VERSION = 1
+DRAWDOWN = "DRAWDOWN"
+"""How the reason of a state begins that the fall of equity has led to: who resumes from it accepts the loss."""
 
 
 class RiskState(msgspec.Struct):
@@ -50,7 +55,8 @@ class RiskState(msgspec.Struct):
     waiting: dict[str, Evaluate] = {}
     denials: dict[str, int] = {}
     policies: Policies = msgspec.field(default_factory=Policies)
-    regimes: dict[str, Regime] = {}
+    markets: dict[str, Market] = {}
+    account: Account = msgspec.field(default_factory=Account)
     voices: dict[str, dict[str, Voice]] = {}
     spoken: dict[str, Voice] = {}
 
@@ -60,6 +66,11 @@ class RiskState(msgspec.Struct):
         if self.pending:
             return self.pending[-1]
         return self.trading or TradingStateChanged(TradingState.ACTIVE, "", "start")
+
+    @property
+    def equity(self) -> Decimal:
+        """Of all venues, in dollars."""
+        return sum((view.state.equity for view in self.views.values()), Decimal(0))
 
 
 def pair(strategy: str, symbol: str) -> str:

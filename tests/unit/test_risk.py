@@ -216,8 +216,8 @@ def test_conviction_is_measured_by_the_learners_threshold_and_size_by_its_multip
     assert order.quantity == Decimal("0.500")
 
 
-def test_the_size_is_rounded_down_to_the_lot_unless_that_takes_too_much() -> None:
-    coarse = make_exchange_state(equity=Decimal(17_000))
+def test_the_size_is_rounded_to_the_lot_unless_that_is_too_far_from_what_was_intended() -> None:
+    coarse = make_exchange_state(equity=Decimal(15_000))
     desk = Desk(rounding_tolerance=Decimal("0.2"))
     desk.ctx.deliver(desk.brain, coarse, EXCHANGE)
     lots = tuple(msgspec.structs.replace(i, lot=Decimal(1)) for i in coarse.instruments)
@@ -227,6 +227,10 @@ def test_the_size_is_rounded_down_to_the_lot_unless_that_takes_too_much() -> Non
     order = desk.ask(desk.signal(2, quantity=Decimal("5.9"))).order
     assert order is not None
     assert order.quantity == Decimal(5)
+    desk.ctx.deliver(desk.brain, msgspec.structs.replace(coarse, equity=Decimal(17_000), instruments=lots), EXCHANGE)
+    nearest = desk.ask(desk.signal(3, strategy="b")).order
+    assert nearest is not None
+    assert nearest.quantity == Decimal(2)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +241,7 @@ def test_the_size_is_rounded_down_to_the_lot_unless_that_takes_too_much() -> Non
         ({}, "25", "ORDER_NOTIONAL"),
         ({"total_notional": Decimal(100)}, "2", "EXPOSURE_LIMIT_TOTAL"),
         ({"max_open_positions": 1}, "2", "OPEN_POSITIONS"),
-        ({"leverage": Decimal("0.01")}, "2", "BUYING_POWER"),
+        ({"leverage": Decimal("0.01")}, "2", "MARGIN"),
     ],
 )
 def test_each_limit_denies_with_its_own_code(settings: dict[str, Any], quantity: str, expected: str) -> None:

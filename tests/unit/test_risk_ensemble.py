@@ -41,7 +41,7 @@ def judged(desk: Desk, signal: Signal) -> Verdict:
 
 def test_a_strategy_alone_is_judged_by_its_own_conviction() -> None:
     verdict = Desk().ask(Desk().signal(0, conviction=0.6))
-    assert verdict.steps[0].name == "ensemble"
+    assert [step.name for step in verdict.steps[:3]] == ["bans", "ensemble", "conviction"]
     assert step_of(verdict, "ensemble")["combined"] == "0.6"
     assert step_of(verdict, "conviction")["conviction"] == "0.6"
 

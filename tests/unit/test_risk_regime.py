@@ -97,9 +97,9 @@ def test_a_verdict_bears_the_regime_and_a_restart_goes_on_from_where_it_was() ->
     for step, price in enumerate(walk(100, 0.001)):
         desk.ctx.now += SECOND
         desk.ctx.deliver(desk.brain, make_trade(price, ts=desk.ctx.now, seq=step), EXCHANGE)
-    regime = state.decode(desk.brain.snapshot()).regimes[BTC]
+    regime = state.decode(desk.brain.snapshot()).markets[BTC].regime
     assert regime.label in NAMES
     desk.refresh()
     assert desk.ask(desk.signal()).regime == regime.label
     desk.restart(desk.brain.snapshot())
-    assert state.decode(desk.brain.snapshot()).regimes[BTC].label == regime.label
+    assert state.decode(desk.brain.snapshot()).markets[BTC].regime.label == regime.label
