@@ -9,8 +9,9 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from conf import modes
 from conf.hosting import AuditSettings, BusSettings, GatewaySettings, LoggingSettings, RaySettings, SupervisionSettings
+from conf.risk import RiskSettings
 from conf.section import Names, Section
-from conf.trading import LearnerSettings, RiskSettings, StrategySettings, check_symbols
+from conf.trading import LearnerSettings, StrategySettings, check_symbols
 from conf.venues import PaperSettings, SimulatorSettings, VenueSections
 
 Mode = Literal["sim", "paper", "demo", "live"]

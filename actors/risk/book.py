@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
@@ -12,8 +13,8 @@ from exchanges.model.flow import protects
 from exchanges.model.order import OrderStatus, Side
 from exchanges.model.position import Position
 
-_ZERO = Decimal(0)
-_DAY_NS = 86_400 * 1_000_000_000
+_ZERO, _ONE = Decimal(0), Decimal(1)
+DAY_NS = 86_400 * 1_000_000_000
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -76,6 +77,23 @@ class Bounds(msgspec.Struct, frozen=True):
         return max(self.high * dearest, -self.low * (contract - cheapest), _ZERO)
 
 
+def reach(held: Decimal, orders: Iterable[Commitment]) -> Bounds:
+    """What a position can become in the worst order of events.
+
+    Reduce-only orders can bring it to zero and no further, and the others may fill after.
+    """
+    buys = sells = covers = closes = _ZERO
+    for order in orders:
+        left = order.outstanding
+        if order.side is Side.BUY:
+            buys, covers = (buys, covers + left) if order.reduce_only else (buys + left, covers)
+        else:
+            sells, closes = (sells, closes + left) if order.reduce_only else (sells + left, closes)
+    low = max(held - closes, _ZERO) if held > 0 else held
+    high = min(held + covers, _ZERO) if held < 0 else held
+    return Bounds(low - sells, high + buys)
+
+
 class Book(msgspec.Struct):
     """The exposure. Commitments are by client order id, the rest by symbol.
 
@@ -90,6 +108,8 @@ class Book(msgspec.Struct):
     frames: dict[str, str] = {}
     day: int = 0
     day_start: Decimal = _ZERO
+    rates: dict[str, Decimal] = {}
+    """What one unit of a symbol's quote currency counts as in dollars, where that is known; 1 elsewhere."""
 
     def position(self, symbol: str) -> Position:
         return self.positions.get(symbol) or Position(symbol)
@@ -99,19 +119,8 @@ class Book(msgspec.Struct):
         return [(key, order) for key, order in self.commitments.items() if order.symbol == symbol]
 
     def bounds(self, symbol: str) -> Bounds:
-        """What the position can become in the worst order of events.
-
-        Reduce-only orders can bring it to zero and no further, and the others may fill after.
-        """
-        held = self.position(symbol).quantity
-        orders = [order for _, order in self.outstanding(symbol)]
-        buys = sum((o.outstanding for o in orders if o.side is Side.BUY and not o.reduce_only), _ZERO)
-        sells = sum((o.outstanding for o in orders if o.side is Side.SELL and not o.reduce_only), _ZERO)
-        covers = sum((o.outstanding for o in orders if o.side is Side.BUY and o.reduce_only), _ZERO)
-        closes = sum((o.outstanding for o in orders if o.side is Side.SELL and o.reduce_only), _ZERO)
-        low = max(held - closes, _ZERO) if held > 0 else held
-        high = min(held + covers, _ZERO) if held < 0 else held
-        return Bounds(low - sells, high + buys)
+        """What the position can become in the worst order of events; see ``reach``."""
+        return reach(self.position(symbol).quantity, [order for _, order in self.outstanding(symbol)])
 
     def closable(self, symbol: str, side: Side) -> Decimal:
         """How much an order of ``side`` can surely take off the position, in base units."""
@@ -124,9 +133,10 @@ class Book(msgspec.Struct):
 
     def price(self, symbol: str) -> Decimal:
         """The price exposure is valued at: the mark, or the dearest price it was committed at."""
-        return max(self._prices(symbol))
+        return max(self.prices(symbol))
 
-    def _prices(self, symbol: str) -> list[Decimal]:
+    def prices(self, symbol: str) -> list[Decimal]:
+        """The prices exposure may have to be valued at; none may be the better one."""
         mark = self.marks.get(symbol)
         if mark is not None:
             return [mark.price]
@@ -134,13 +144,17 @@ class Book(msgspec.Struct):
         return [*prices, abs(self.position(symbol).average_price)]
 
     def exposure(self, symbol: str) -> Decimal:
-        """Worst-case notional of one symbol."""
+        """Worst-case notional of one symbol, in dollars."""
         return self.stake(symbol, self.bounds(symbol))
 
     def stake(self, symbol: str, bounds: Bounds, *prices: Decimal) -> Decimal:
-        """What ``bounds`` put at stake, at the worst of the symbol's price and ``prices``."""
-        known = [*self._prices(symbol), *prices]
-        return bounds.stake(max(known), min(known), self.contracts.get(symbol))
+        """What ``bounds`` put at stake in dollars, at the worst of the symbol's price and ``prices``."""
+        known = [*self.prices(symbol), *prices]
+        return bounds.stake(max(known), min(known), self.contracts.get(symbol)) * self.rate(symbol)
+
+    def rate(self, symbol: str) -> Decimal:
+        """What one unit of the symbol's quote currency counts as, in dollars."""
+        return self.rates.get(symbol, _ONE)
 
     def symbols(self) -> list[str]:
         """Every symbol that is held or may come to be, in a fixed order."""
@@ -148,12 +162,13 @@ class Book(msgspec.Struct):
         return sorted(symbol for symbol in named if self.bounds(symbol).worst > 0)
 
     def profit(self) -> Decimal:
-        """Realised and unrealised profit over all time, net of fees."""
+        """Realised and unrealised profit over all time, net of fees, in dollars."""
         total = _ZERO
         for symbol, position in self.positions.items():
-            total += position.realized - position.fees
+            own = position.realized - position.fees
             if position.quantity:
-                total += position.unrealized(self.price(symbol))
+                own += position.unrealized(self.price(symbol))
+            total += own * self.rate(symbol)
         return total
 
     def loss(self) -> Decimal:
@@ -162,7 +177,7 @@ class Book(msgspec.Struct):
 
     def roll(self, now: int) -> None:
         """Begin a new UTC day's account, if ``now`` is in one."""
-        day = now // _DAY_NS
+        day = now // DAY_NS
         if day > self.day:
             self.day, self.day_start = day, self.profit()
 

@@ -24,6 +24,7 @@ TRACE = 4_000
 """Lines of history kept for the report of a failure."""
 
 REPLAY = "scripts/simulate --seed {seed} --trace"
+"""How a run is seen again; a world's ``replay`` may say otherwise."""
 
 
 class SimulationFailure(AssertionError):
@@ -51,6 +52,7 @@ class World:
         self.scheduler = Scheduler(START_NS)
         self.rng = random.Random(f"world {seed}")
         self.network = Network(self.scheduler, self.plan, random.Random(f"network {seed}"))
+        self.replay = REPLAY
         self.shelf = Shelf()
         self.durable = 0
         self.snapshots = SnapshotStore()
@@ -170,7 +172,7 @@ class World:
         """
         self._failure = SimulationFailure(
             f"seed {self.seed}, at {(self.scheduler.now - START_NS) / 1e9:.6f} s: {reason}\n"
-            f"Replay it with: {REPLAY.format(seed=self.seed)}"
+            f"Replay it with: {self.replay.format(seed=self.seed)}"
         )
         raise self._failure from cause
 

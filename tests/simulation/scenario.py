@@ -69,6 +69,8 @@ class Scenario:
         self.traders = traders
         rng = random.Random(f"scenario {seed}")
         self.world = World(seed, plan, log=names.BUS, calls=rng.random() < 0.3, trace=trace)
+        if traders is FLOW_TRADERS:
+            self.world.replay = "scripts/simulate --scenario flows --seed {seed} --trace"
         self.venue = SimulatedVenue(self.world, venue or VenueFaults.from_seed(seed))
         self.limits = RiskSettings(
             symbols=SYMBOLS,

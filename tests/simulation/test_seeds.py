@@ -37,7 +37,7 @@ def test_every_invariant_holds_whatever_fails(first: int, last: int) -> None:
 
 @pytest.mark.timeout(600)
 def test_flows_stay_within_their_approvals_and_end_whatever_fails() -> None:
-    outcomes = list(run_seeds(range(FLOW_SEEDS), 2, flows=True))
+    outcomes = list(run_seeds(range(FLOW_SEEDS), 2, name="flows"))
     assert [outcome.failure for outcome in outcomes if outcome.failure] == []
     assert not outcomes or sum(outcome.records.get("FlowEnded", 0) for outcome in outcomes) > FLOW_SEEDS
 

@@ -11,8 +11,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from conf import ConfigError, Settings, load
+from conf.risk import RiskSettings
 from conf.sources import FOLDER
-from conf.trading import RiskSettings
 from runtime.errors import BigwheelError
 
 
