@@ -109,9 +109,9 @@ def test_what_a_brain_knew_can_be_looked_at_for_any_moment(history: History) -> 
         for until in (half, START_NS + int(SECONDS * 1e9))
     )
     assert set(early) >= KINDS
-    trader = names.strategy(*TRADERS[1][:2])
-    assert 0 < int(str(early[trader].status["ticks"])) < int(str(late[trader].status["ticks"]))
-    reached = [(state["epoch"], state["seq"]) for state in (early[trader].state, late[trader].state)]
-    assert reached == sorted(reached)
-    assert early[trader].attributes
+    # A crash may take a strategy back to an older state, but never the bus behind its journal.
+    traders = [early[names.strategy(label, symbol)] for label, symbol, _, _ in TRADERS]
+    assert any(int(str(trader.status["ticks"])) for trader in traders)
+    assert any(trader.attributes for trader in traders)
+    assert all(trader.last_ns <= half for trader in traders)
     assert int(str(early[names.BUS].status["seq"])) < int(str(late[names.BUS].status["seq"]))
