@@ -150,7 +150,7 @@ def _denial(event: Blocked) -> Verdict:
 
 def _ended(state: RiskState, settings: RiskSettings, event: Expired | Executed, ts: int) -> None:
     state.spoken.pop(event.signal_id, None)
-    book.release(state.book, event.signal_id)
+    book.release(state.book, event.signal_id, executed=isinstance(event, Executed))
     _settle(state, settings, event.signal_id, ts)
 
 
