@@ -23,6 +23,7 @@ from actors.messages.orders import Filled
 from actors.messages.signals import Approved, Emit, Generated
 from actors.risk.brain import KINDS as RISK_KINDS
 from actors.risk.brain import RiskBrain
+from actors.risk.fold import recall
 from actors.risk.settings import HighTrack, RiskSettings
 from actors.risk.state import RiskState
 from exchanges.model.flow import Bracket, Chase, Flow, Twap
@@ -169,7 +170,7 @@ class AttackAudit(Audit):
             if (process.epoch, found) in self.grants:
                 continue
             self.grants.add((process.epoch, found))
-            verdict = state.decisions.get(found)
+            verdict = recall(state, found)
             if verdict is not None and verdict.order is not None and not verdict.order.reduce_only:
                 self._losses(state.seq)
 
