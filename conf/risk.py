@@ -95,7 +95,7 @@ class VenueLimitSettings(Section):
 class RiskSettings(Section):
     """The limits no order gets past. Money is in dollars, or what counts as dollars."""
 
-    order_notional: Amount = Field(default=Decimal(2000), description="the largest order")
+    order_notional: Amount = Field(default=Decimal(3500), description="the largest order")
     symbol_notional: Amount = Field(default=Decimal(5000), description="the largest exposure in one symbol, either way")
     venue_notional: Amount | None = Field(default=None, description="the largest exposure at one venue; null: any")
     total_notional: Amount = Field(default=Decimal(15000), description="the largest exposure over all symbols together")
@@ -116,7 +116,7 @@ class RiskSettings(Section):
         default=Decimal("0.2"), description="the fall of equity from its peak that stops new exposure"
     )
     loss_streak: Annotated[int, Field(ge=0)] = Field(
-        default=10, description="losing round trips of a strategy in a row that pause it; 0: never"
+        default=0, description="losing round trips of a strategy in a row that pause it; 0: never"
     )
     loss_pause_s: Seconds = Field(default=300.0, description="how long it is paused")
     leverage: Annotated[Decimal, Field(gt=0)] = Field(
@@ -129,7 +129,7 @@ class RiskSettings(Section):
     max_slippage: Fraction = Field(
         default=Decimal("0.003"), description="how far from the reference price an order may fill"
     )
-    equity_fraction: Fraction = Field(default=Decimal("0.01"), description="the share of equity one order is sized to")
+    equity_fraction: Fraction = Field(default=Decimal("0.03"), description="the share of equity one order is sized to")
     order_type: Literal["market", "limit"] = Field(default="market", description="how approved signals are ordered")
     cooldown_s: Annotated[float, Field(ge=0)] = Field(
         default=1.0, description="the least time between two entries of one strategy in one symbol"

@@ -107,7 +107,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     daily_loss: Decimal = Decimal(1_000)
     max_drawdown: Decimal = Decimal("0.2")
     """The fall of equity from its peak, as a share of the peak, that stops new exposure."""
-    loss_streak: int = 10
+    loss_streak: int = 0
     """Losing round trips of a strategy in a row that pause it; 0: never."""
     loss_pause_ns: int = 300 * _SECOND
     orders_per_second: int = 10
