@@ -35,7 +35,7 @@ class History(NamedTuple):
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     store = tmp_path_factory.mktemp("history")
-    return History(store, taped(store, 13, SECONDS, RULES))
+    return History(store, taped(store, 7, SECONDS, RULES))
 
 
 def test_every_kind_of_brain_decides_the_same_again(history: History) -> None:
