@@ -18,16 +18,26 @@ ACCOUNT = "main"
 _UNSEEN = (OrderStatus.PENDING, OrderStatus.SENT, OrderStatus.UNKNOWN, OrderStatus.REJECTED, OrderStatus.EXPIRED)
 """What the journal may say of an order that the venue never took."""
 
+_CASH_STEP = Decimal("0.00000001")
+"""Average prices are quotients: their last digit is rounded."""
+
 Trade = tuple[str, str, str, Decimal, Decimal]
 
 
 class VenueBooks(msgspec.Struct, frozen=True):
-    """One account as the venue itself has it; ``positions`` are signed, by symbol, none of them 0."""
+    """One account as the venue itself has it; ``positions`` are signed, by symbol, none of them 0.
+
+    ``deposited`` is the cash it began with (none: not known), ``bought`` are the symbols whose positions
+    are paid for rather than margined, ``locked`` is what sold event contracts hold back of the cash.
+    """
 
     orders: tuple[Order, ...]
     fills: tuple[Fill, ...]
     positions: Mapping[str, Decimal]
     cash: Decimal
+    deposited: Decimal | None = None
+    bought: frozenset[str] = frozenset()
+    locked: Decimal = Decimal(0)
 
 
 class Agreement(msgspec.Struct, frozen=True):
@@ -35,7 +45,7 @@ class Agreement(msgspec.Struct, frozen=True):
 
     ``lost`` is what the venue has and the journal lacks (orders also the other way round),
     ``doubled`` what is there more often than it happened. ``reconciled``: nothing of that, equal
-    positions, and no order of ours still working.
+    positions, the cash that follows from them, and no order of ours still working.
     """
 
     orders_lost: int
@@ -64,6 +74,9 @@ def stored_books(settings: Settings, venue: str) -> VenueBooks | None:
         tuple(done.fill for done in books.executions if done.account == ACCOUNT),
         {symbol: held.quantity for symbol, held in account.positions.items() if held.quantity},
         account.wallet,
+        account.deposited,
+        frozenset(account.kinds),
+        sum(account.locked.values(), Decimal(0)),
     )
 
 
@@ -85,6 +98,7 @@ def compare(journal: Books, venue: str, books: VenueBooks) -> Agreement:
         *(f"fill {key} is not in the journal" for key in lost_fills),
         *(f"fill {key} did not happen at the venue" for key in doubled_fills),
         *_positions(journal, prefix, books),
+        *_cash(journal, prefix, books),
         *(f"order {order.client_id} is still working" for order in theirs.values() if not order.status.final),
     ]
     return Agreement(
@@ -100,6 +114,18 @@ def compare(journal: Books, venue: str, books: VenueBooks) -> Agreement:
 def trade(fill: Fill) -> Trade:
     """What an execution has in common with the venue's own record of it, whatever it is called there."""
     return fill.client_id, fill.symbol, fill.side.value, fill.price, fill.quantity
+
+
+def _cash(journal: Books, prefix: str, books: VenueBooks) -> Iterable[str]:
+    """What is left of the deposit: realised profit, less fees, with payments, less what is held has cost."""
+    if books.deposited is None:
+        return
+    ours = books.deposited - books.locked
+    for symbol, position in journal.positions.items():
+        if symbol.startswith(prefix):
+            ours += position.net - (position.cost if symbol in books.bought else 0)
+    if abs(ours - books.cash) >= _CASH_STEP:
+        yield f"cash: the journal makes {ours:f} of the deposit, the venue has {books.cash:f}"
 
 
 def _positions(journal: Books, prefix: str, books: VenueBooks) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""The chain of causes of a signal or an order: from market data to fill and lesson."""
+"""The chain of causes of a signal or an order: from market data to fill, payments and lesson."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.messages.learning import FeedbackIssued, Lesson
-from actors.messages.orders import Filled, OrderChanged
+from actors.messages.orders import Filled, OrderChanged, Paid
 from actors.messages.signals import (
     Approved,
     Blocked,
@@ -57,6 +57,7 @@ def explain(journal: History, wanted: str) -> list[str]:
         because = f", because of #{record.causation}" if record.causation else ""
         lines.append(f"#{record.seq} {stamp(record.ts)} {record.source}{because}: {said[0]}")
         lines.extend(f"    {line}" for line in said[1:])
+    lines.extend(_payments(journal, chain))
     lines.extend(_afterwards(journal, chain))
     return lines
 
@@ -164,6 +165,26 @@ _TELLERS: dict[str, Callable[[Any], list[str]]] = {
     "Lesson": _lesson,
     "LifecycleViolation": _violation,
 }
+
+
+def _payments(journal: History, chain: list[Record]) -> list[str]:
+    """What was paid or received for the position that the signal's fills led to, until it was flat."""
+    fills = [record for record in chain if isinstance(record.event, Filled)]
+    if not fills or not isinstance(last := fills[-1].event, Filled) or not last.position.quantity:
+        return []
+    lines: list[str] = []
+    later = journal.read(fills[-1].seq, LIMIT, kinds=("Filled", "Paid"), index="symbol", value=last.fill.symbol)
+    for record in later:
+        event = record.event
+        if isinstance(event, Filled) and not event.position.tradable(event.lot).quantity:
+            break
+        if isinstance(event, Paid):
+            way = "received" if event.amount > 0 else "paid"
+            lines.append(
+                f"#{record.seq} {stamp(record.ts)} {record.source}: {event.kind} {way}, {abs(event.amount)} "
+                f"{event.currency} on a position of {event.position.quantity}; {event.position.payments:+f} so far"
+            )
+    return lines
 
 
 def _afterwards(journal: History, chain: list[Record]) -> list[str]:

@@ -68,24 +68,31 @@ class Desk:
     """One strategy on one symbol: identity, parameters, position, the data in hand.
 
     ``trigger`` and ``kind`` say what the next signal comes from when it is not the market data
-    in hand (a fill, feedback, a timer); ``ordinal`` counts the signals of one trigger.
+    in hand (a fill, feedback, a timer); ``ordinal`` counts the signals of one trigger. ``lot`` is the
+    symbol's quantity step as last heard of, 0 before the first fill.
     """
 
     __slots__ = (
-        "data", "driver", "dry_run", "given", "kind", "label", "ordinal", "params", "position", "symbol", "threshold",
-        "trigger", "ttl_ns",
+        "data", "driver", "dry_run", "given", "kind", "label", "lot", "ordinal", "params", "position", "symbol",
+        "threshold", "trigger", "ttl_ns",
     )  # fmt: skip
 
     def __init__(self, label: str, symbol: str, given: Mapping[str, Any], params: Any) -> None:
         self.label, self.symbol = label, symbol
         self.given, self.params = dict(given), params
         self.position = Position(symbol)
+        self.lot = Decimal(0)
         self.threshold = 0.0
         self.ttl_ns = 10 * SECOND
         self.dry_run = False
         self.data: MarketData | None = None
         self.trigger, self.kind, self.ordinal = "", "", 0
         self.driver: Driver = Detached()
+
+    @property
+    def held(self) -> Position:
+        """What the strategy may trade of its position: whole lots."""
+        return self.position.tradable(self.lot)
 
     def signal(
         self,

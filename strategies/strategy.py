@@ -143,8 +143,8 @@ class Strategy:
 
     @property
     def position(self) -> Position:
-        """What its own fills add up to; other strategies' fills on the symbol are not in it."""
-        return self.desk.position
+        """What its own fills add up to, in whole lots; other strategies' fills on the symbol are not in it."""
+        return self.desk.held
 
     @property
     def now(self) -> int:
@@ -215,7 +215,7 @@ class Strategy:
 
     def exit(self, reason: str = "", conviction: float = 1.0, **options: Any) -> str:
         """Close the whole position with a reduce-only signal; an empty string when there is none."""
-        held: Decimal = self.desk.position.quantity
+        held: Decimal = self.position.quantity
         if not held:
             return ""
         side = Side.SELL if held > 0 else Side.BUY

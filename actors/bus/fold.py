@@ -13,7 +13,7 @@ from actors.bus.lifecycle import STATE_OF
 from actors.bus.settings import BusSettings
 from actors.messages.control import ActorRestarted, ControlTaken, TradingStateChanged
 from actors.messages.learning import FeedbackIssued, Lesson
-from actors.messages.orders import ExchangeState, Filled, OrderChanged, Repaired, SymbolHalted
+from actors.messages.orders import ExchangeState, Filled, OrderChanged, Paid, Repaired, SymbolHalted
 from actors.messages.signals import (
     Approved,
     Blocked,
@@ -58,6 +58,10 @@ def order_key(order: Order) -> str:
 
 def repair_key(repaired: Repaired) -> str:
     return f"{repaired.venue}/{repaired.id}"
+
+
+def payment_key(paid: Paid) -> str:
+    return f"{paid.venue}/{paid.payment_id}"
 
 
 def execution_key(filled: Filled) -> str:
@@ -154,6 +158,10 @@ def _repaired(ledger: Ledger, settings: BusSettings, event: Repaired, seq: int, 
         remember(ledger.repairs, repair_key(event), seq, settings.recent_repairs)
 
 
+def _paid(ledger: Ledger, settings: BusSettings, event: Paid, seq: int, ts: int) -> None:
+    remember(ledger.payments, payment_key(event), seq, settings.recent_payments)
+
+
 def _fill(ledger: Ledger, settings: BusSettings, event: Filled, seq: int, ts: int) -> None:
     remember(ledger.executions, execution_key(event), seq, settings.recent_executions)
     live = ledger.live.get(event.signal_id)
@@ -222,6 +230,7 @@ _FOLDS: dict[type[Message], _Fold] = {
     OrderChanged: _order,
     Filled: _fill,
     Repaired: _repaired,
+    Paid: _paid,
     SignalStuck: _stuck,
     LifecycleViolation: _violation,
     TradingStateChanged: _trading,

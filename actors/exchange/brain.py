@@ -21,7 +21,7 @@ from actors.exchange.replay import Replay
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState
 from actors.messages.control import Control, ControlTaken, TradingStateChanged
-from actors.messages.orders import Watch
+from actors.messages.orders import Paid, Watch
 from actors.names import BUS
 from exchanges.model.market import MarketData
 from exchanges.model.venue import (
@@ -48,6 +48,7 @@ KINDS = (
     "Expired",
     "Filled",
     "OrderChanged",
+    "Paid",
     "Repaired",
     "SymbolHalted",
     "TradingStateChanged",
@@ -187,10 +188,6 @@ class ExchangeBrain:
     def _watch(self, watch: Watch, ctx: Context) -> None:
         self.feed.watch(ctx.sender, watch, ctx)
 
-    def _payment(self, report: PaymentReport, ctx: Context) -> None:
-        """Cash that moved without a trade: the venue's balances hold it already."""
-        ctx.count(f"exchange.payments.{report.kind}")
-
     def _feed_due(self, message: FeedDue, ctx: Context) -> None:
         self.feed.due(ctx)
 
@@ -230,6 +227,30 @@ class ExchangeBrain:
             self._execution.filled(report.fill, ctx)
             if self.settings.balance_ns:
                 self._reconciler.fetch_by(ctx.now + self.settings.balance_ns)
+
+    def _payment(self, report: PaymentReport, ctx: Context) -> None:
+        """Cash that moved without a trade: the venue's balances hold it already, the books once it is journaled."""
+        if not self._hears(ctx):
+            return
+        if report.symbol not in self.settings.symbols:
+            ctx.count("exchange.payments_elsewhere")
+            return
+        position = self._ledger.pay(report.payment_id, report.symbol, report.amount, report.ts_ns)
+        if position is None:
+            ctx.count("exchange.payments_again")
+            return
+        ctx.count(f"exchange.payments.{report.kind}")
+        paid = Paid(
+            self.settings.venue,
+            report.symbol,
+            report.kind,
+            report.amount,
+            report.currency,
+            report.payment_id,
+            report.ts_ns,
+            position,
+        )
+        self._outbox.report(paid, ctx)
 
     def _hears(self, ctx: Context) -> bool:
         """Whether the past is folded in. Until then reports would meet orders not yet known.
@@ -310,6 +331,7 @@ class ExchangeBrain:
                     "average_price": str(held.average_price),
                     "realized": str(held.realized),
                     "fees": str(held.fees),
+                    "payments": str(held.payments),
                 }
                 for symbol, held in state.positions.items()
             },

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState
 from actors.messages.orders import Repaired
+from actors.window import remember
 from exchanges.model.order import Fill
 from exchanges.model.position import Position
 
@@ -48,6 +51,16 @@ class FillLedger:
         self._state.positions[fill.symbol] = position
         return position
 
+    def pay(self, payment_id: str, symbol: str, amount: Decimal, ts_ns: int) -> Position | None:
+        """The position after a new payment; ``None`` if it is known already, or older than the books."""
+        state = self._state
+        known = payment_id in state.payments
+        remember(state.payments, payment_id, ts_ns, self._settings.payments_kept)
+        if known or symbol not in state.baselines:
+            return None
+        position = state.positions[symbol] = self.position(symbol).pay(amount)
+        return position
+
     def put(self, position: Position, as_of_ns: int) -> None:
         """Take over the venue's figure, which holds the symbol's executions up to ``as_of_ns`` (venue time)."""
         self._state.positions[position.symbol] = position
@@ -66,9 +79,9 @@ class FillLedger:
             self.put(repaired.position, repaired.as_of_ns)
 
     def restate(self, symbol: str, position: Position) -> Position:
-        """``position`` with the profit and fees booked so far."""
+        """``position`` with the profit, fees and payments booked so far."""
         old = self.position(symbol)
-        return msgspec.structs.replace(position, realized=old.realized, fees=old.fees)
+        return msgspec.structs.replace(position, realized=old.realized, fees=old.fees, payments=old.payments)
 
     def _prune(self) -> None:
         """Forget the oldest executions, but none that a fetch would bring again."""

@@ -15,7 +15,7 @@ import msgspec
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, TrackedOrder
 from actors.messages.control import ControlTaken
-from actors.messages.orders import Filled, OrderChanged, Repaired, SymbolHalted
+from actors.messages.orders import Filled, OrderChanged, Paid, Repaired, SymbolHalted
 from actors.messages.signals import Blocked, Expired, Unsent
 from actors.names import BUS
 from exchanges.model.order import Fill
@@ -41,6 +41,8 @@ def key_of(message: Message) -> str:
         return f"order/{order.client_id}/{order.status.value}/{order.filled}/{order.venue_id}/{order.quantity}"
     if isinstance(message, Filled):
         return f"fill/{message.fill.execution_id}"
+    if isinstance(message, Paid):
+        return f"paid/{message.payment_id}"
     if isinstance(message, Repaired):
         return f"repair/{message.id}"
     if isinstance(message, SymbolHalted):
@@ -105,7 +107,9 @@ class Outbox:
     def filled(self, tracked: TrackedOrder | None, fill: Fill, position: Position, ctx: Context) -> None:
         """Report an execution of ours with the position after it."""
         signal_id = tracked.signal_id if tracked else signal_of(fill.client_id)
-        self.report(Filled(signal_id, tracked.strategy if tracked else "", fill, position), ctx)
+        instrument = self._state.instruments.get(fill.symbol)
+        lot = instrument.lot if instrument else Decimal(0)
+        self.report(Filled(signal_id, tracked.strategy if tracked else "", fill, position, lot), ctx)
 
     def unsent(self, tracked: TrackedOrder, expired: bool, gate: str, code: str, detail: str, ctx: Context) -> None:
         """Report that an approved order never left."""

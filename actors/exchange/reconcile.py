@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from actors.exchange import orders
 from actors.exchange.execution import Execution
 from actors.exchange.ledger import FillLedger
@@ -187,6 +189,12 @@ class Reconciler:
             self.fetch_by(ctx.now + self._settings.refetch_ns)
             return
         del suspects[symbol]
+        if self._crumb(symbol, ours - venue.quantity):
+            position = msgspec.structs.replace(self._ledger.position(symbol), quantity=venue.quantity)
+            self._ledger.put(position, 0)
+            evidence = f"{difference}, less than a lot: no order can have made it"
+            self._outbox.repaired(symbol, "fee rounding", ours, venue.quantity, evidence, ctx, position=position)
+            return
         position = self._ledger.restate(symbol, _as_position(venue))
         self._ledger.put(position, 0)
         evidence = f"{difference}, twice, with nothing in flight, at {answer.started_ns}"
@@ -194,6 +202,11 @@ class Reconciler:
         reason = f"POSITION_DIFFERED: {difference}"
         self._state.halted[symbol] = reason
         self._outbox.report(SymbolHalted(self._settings.venue, symbol, True, reason), ctx)
+
+    def _crumb(self, symbol: str, difference: Decimal) -> bool:
+        """Whether it is what the venue rounds off a fee taken in the coin bought."""
+        instrument = self._state.instruments.get(symbol)
+        return instrument is not None and instrument.fee_in_base and abs(difference) < instrument.lot
 
 
 def _chronological(fill: Fill) -> tuple[int, str]:

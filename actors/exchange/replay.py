@@ -11,7 +11,7 @@ from actors.exchange.orders import OrderEvent
 from actors.exchange.outbox import Outbox
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, TrackedOrder
-from actors.messages.orders import Filled, OrderChanged, Repaired, SymbolHalted
+from actors.messages.orders import Filled, OrderChanged, Paid, Repaired, SymbolHalted
 from actors.messages.signals import Approved, Blocked, Expired
 from exchanges.model.order import OrderStatus
 from runtime.behavior import Context
@@ -50,7 +50,7 @@ class Replay:
 
     def _concerns(self, event: Message) -> bool:
         venue = self._settings.venue
-        if isinstance(event, Repaired | SymbolHalted):
+        if isinstance(event, Repaired | SymbolHalted | Paid):
             return event.venue == venue
         if isinstance(event, OrderChanged | Approved):
             return event.order.symbol.startswith(f"{venue}:")
@@ -73,6 +73,8 @@ class Replay:
             self._filled(event)
         elif isinstance(event, Repaired):
             self._ledger.fold(event)
+        elif isinstance(event, Paid):
+            self._ledger.pay(event.payment_id, event.symbol, event.amount, event.ts_ns)
         elif isinstance(event, Blocked | Expired):
             self._ended(event.signal_id)
 

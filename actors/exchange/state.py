@@ -149,6 +149,8 @@ class ConnectionState(msgspec.Struct):
     counted: dict[str, dict[str, int]] = {}
     """Market data so far by symbol and kind, over all epochs; a bar counts when it is closed."""
     watches: dict[str, Watch] = {}
+    payments: dict[str, int] = {}
+    """Payments booked or passed over, with the venue's time of each."""
 
     @property
     def outstanding(self) -> list[str]:

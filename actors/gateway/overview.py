@@ -10,6 +10,7 @@ from typing import Any
 from conf import Settings
 from runtime.telemetry.histogram import merged
 
+_NET = (("realized", 1), ("fees", -1), ("payments", 1))
 LATENCIES = ("tick_to_signal", "signal_to_order", "tick_to_order", "journal_flush")
 
 
@@ -112,7 +113,7 @@ def _actor(child: Mapping[str, Any]) -> dict[str, Any]:
 def _symbols(
     settings: Settings, connections: Mapping[str, Mapping[str, Any]], cells: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """For each symbol what its connection holds; realised profit is net of fees."""
+    """For each symbol what its connection holds; realised profit is with fees and payments."""
     result: dict[str, dict[str, Any]] = {}
     known = dict.fromkeys(settings.symbols)
     for connection in connections.values():
@@ -127,7 +128,8 @@ def _symbols(
             "ticks": _ticks(connection.get("data", {}).get(symbol, {})),
             "position": str(quantity),
             "entry": str(entry),
-            "realized": str(Decimal(held.get("realized", 0)) - Decimal(held.get("fees", 0))),
+            "realized": str(sum(Decimal(held.get(part, 0)) * sign for part, sign in _NET)),
+            "payments": str(held.get("payments", 0)),
             "unrealized": str(quantity * (Decimal(repr(price)) - entry)) if price else "0",
             "strategies": {
                 str(cell["label"]): {key: cell[key] for key in ("paused", "position", "threshold", "size_multiplier")}

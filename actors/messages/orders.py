@@ -27,11 +27,28 @@ class OrderChanged(Message):
 
 
 class Filled(Message):
-    """A fill and the position after it, one record."""
+    """A fill and the position after it, one record; ``lot`` is the instrument's quantity step, 0 where unknown."""
 
     signal_id: str
     strategy: str
     fill: Fill
+    position: Position
+    lot: Decimal = Decimal(0)
+
+
+class Paid(Message):
+    """Cash that moved without a trade, journaled once for each ``payment_id``, with the position after it.
+
+    ``kind`` is ``funding``, ``amount`` positive when received, in ``currency``; ``ts_ns`` the venue's time.
+    """
+
+    venue: str
+    symbol: str
+    kind: str
+    amount: Decimal
+    currency: str
+    payment_id: str
+    ts_ns: int
     position: Position
 
 

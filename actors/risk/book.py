@@ -75,7 +75,8 @@ class Bounds(msgspec.Struct, frozen=True):
 class Book(msgspec.Struct):
     """The exposure. Commitments are by client order id, the rest by symbol.
 
-    ``contracts`` is what one contract pays, for those that pay all or nothing.
+    ``contracts`` is what one contract pays, for those that pay all or nothing; ``lots`` are the
+    quantity steps of what was filled.
     """
 
     positions: dict[str, Position] = {}
@@ -84,6 +85,7 @@ class Book(msgspec.Struct):
     contracts: dict[str, Decimal] = {}
     day: int = 0
     day_start: Decimal = _ZERO
+    lots: dict[str, Decimal] = {}
 
     def position(self, symbol: str) -> Position:
         return self.positions.get(symbol) or Position(symbol)
@@ -136,15 +138,16 @@ class Book(msgspec.Struct):
         return bounds.stake(max(known), min(known), self.contracts.get(symbol))
 
     def symbols(self) -> list[str]:
-        """Every symbol that is held or may come to be, in a fixed order."""
+        """Every symbol that is held or may come to be, in a fixed order; less than a lot is not held."""
         named = set(self.positions) | {order.symbol for order in self.commitments.values()}
-        return sorted(symbol for symbol in named if self.bounds(symbol).worst > 0)
+        worst = {symbol: self.bounds(symbol).worst for symbol in named}
+        return sorted(symbol for symbol in named if worst[symbol] > 0 and worst[symbol] >= self.lots.get(symbol, 0))
 
     def profit(self) -> Decimal:
-        """Realised and unrealised profit over all time, net of fees."""
+        """Realised and unrealised profit over all time, with fees and payments."""
         total = _ZERO
         for symbol, position in self.positions.items():
-            total += position.realized - position.fees
+            total += position.net
             if position.quantity:
                 total += position.unrealized(self.price(symbol))
         return total
@@ -216,6 +219,8 @@ def filled(book: Book, event: Filled) -> None:
     """Fold a fill; the position after it is the exchange connection's."""
     fill = event.fill
     book.positions[fill.symbol] = event.position
+    if event.lot:
+        book.lots[fill.symbol] = event.lot
     mark = book.marks.get(fill.symbol)
     if mark is None or mark.recv_ns == 0:
         book.marks[fill.symbol] = Mark(fill.price, fill.price, fill.price, 0)

@@ -7,7 +7,7 @@ from typing import Any
 
 from actors.messages.control import TradingStateChanged
 from actors.messages.learning import FeedbackIssued
-from actors.messages.orders import ExchangeState, Filled, OrderChanged, Repaired, SymbolHalted
+from actors.messages.orders import ExchangeState, Filled, OrderChanged, Paid, Repaired, SymbolHalted
 from actors.messages.signals import Approved, Blocked, Executed, Expired, Verdict
 from actors.risk import book
 from actors.risk.case import Feedback, View
@@ -94,6 +94,10 @@ def _filled(state: RiskState, settings: RiskSettings, event: Filled, ts: int) ->
     book.filled(state.book, event)
 
 
+def _paid(state: RiskState, settings: RiskSettings, event: Paid, ts: int) -> None:
+    state.book.positions[event.symbol] = event.position
+
+
 def _repaired(state: RiskState, settings: RiskSettings, event: Repaired, ts: int) -> None:
     book.repaired(state.book, event)
 
@@ -130,6 +134,7 @@ _FOLDS: dict[type[Message], Callable[[RiskState, RiskSettings, Any, int], None]]
     OrderChanged: _order,
     Filled: _filled,
     Repaired: _repaired,
+    Paid: _paid,
     SymbolHalted: _halted,
     TradingStateChanged: _trading,
     FeedbackIssued: _feedback,

@@ -12,7 +12,7 @@ import msgspec
 
 from actors.messages.control import Control, ControlTaken
 from actors.messages.learning import FeedbackIssued
-from actors.messages.orders import Filled, Watch, Watching
+from actors.messages.orders import Filled, Paid, Watch, Watching
 from actors.messages.signals import Approved, Blocked, Emit, Expired, Generated, SignalEvent, Withdraw
 from actors.names import BUS, exchange_of
 from actors.strategy.settings import BrainSettings
@@ -30,7 +30,7 @@ from strategies.errors import HookError
 from strategies.signal import Signal
 from strategies.strategy import Strategy
 
-KINDS = ("Generated", "Approved", "Blocked", "Expired", "Filled", "FeedbackIssued")
+KINDS = ("Generated", "Approved", "Blocked", "Expired", "Filled", "FeedbackIssued", "Paid")
 """The journal's events it subscribes to, narrowed to its symbol (index ``symbol``)."""
 
 _STEPS: dict[type[Message], str] = {
@@ -202,21 +202,31 @@ class StrategyBrain:
             self._own(entry, event)
         elif isinstance(event, Filled) and not event.strategy and event.fill.symbol == self.symbol:
             self._outside(event)
+        elif isinstance(event, Paid) and event.symbol == self.symbol:
+            self._paid(event)
 
     def _outside(self, event: Filled) -> None:
         """A fill of no strategy's order (a panic, a hand) that leaves the account flat leaves us flat too."""
         held = self.desk.position.quantity
-        if held and not event.position.quantity:
+        if held and not event.position.tradable(event.lot).quantity:
             side = Side.SELL if held > 0 else Side.BUY
             ours = msgspec.structs.replace(event.fill, side=side, quantity=abs(held), fee=Decimal(0))
             self.desk.position = self.desk.position.apply(ours)
             self._tally("closed_from_outside")
+
+    def _paid(self, event: Paid) -> None:
+        """Our part of a payment on the account's position: as much as we hold of it, with our own sign."""
+        held, whole = self.desk.position.quantity, event.position.quantity
+        if held and whole:
+            self.desk.position = self.desk.position.pay(event.amount * held / whole)
+            self._tally("payments")
 
     def _own(self, entry: Entry, event: SignalEvent | Filled | FeedbackIssued) -> None:
         """Take in an event about this strategy; others trade the same symbol."""
         if isinstance(event, Filled):
             if event.fill.symbol == self.symbol:
                 self.desk.position = self.desk.position.apply(event.fill)
+                self.desk.lot = event.lot or self.desk.lot
                 self._tally("fills")
                 self._show(entry, "on_fill")
         elif event.symbol != self.symbol:
@@ -261,7 +271,7 @@ class StrategyBrain:
         event = codec.decode(unseen.body)
         if isinstance(event, Filled):
             self._triggered(f"fill/{event.fill.execution_id}", "Fill")
-            self._call("on_fill", event.fill, unseen.position)
+            self._call("on_fill", event.fill, unseen.position.tradable(self.desk.lot))
         elif isinstance(event, FeedbackIssued):
             self._triggered(f"feedback/{event.version}", "Feedback")
             self._call("on_feedback", event)
@@ -408,6 +418,7 @@ class StrategyBrain:
             gated=self._gated,
             ticket=self._ticket,
             journaled=self.journaled,
+            lot=self.desk.lot,
         )
         return msgspec.msgpack.encode(state)
 
@@ -434,7 +445,7 @@ class StrategyBrain:
         self.epoch, self.seq, self.entry_seq = state.epoch, state.seq, state.entry_seq
         self.live, self.paused = state.live, state.paused
         self._gated, self._ticket = state.gated, state.ticket
-        self.desk.position = state.position
+        self.desk.position, self.desk.lot = state.position, state.lot
         self.feedback = state.feedback
         self.desk.threshold = state.feedback.conviction_threshold if state.feedback else self.settings.threshold
         self.pending = {signal.id: signal for signal in state.pending}
@@ -462,6 +473,7 @@ class StrategyBrain:
             "average_price": str(position.average_price),
             "realized": str(position.realized),
             "fees": str(position.fees),
+            "payments": str(position.payments),
             "signals": self.counts["emitted"],
             "pending": len(self.pending),
             "paused": self.paused,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from actors.messages.learning import FeedbackIssued
@@ -58,3 +60,4 @@ class BrainState(msgspec.Struct, frozen=True):
     gated: bool = True
     ticket: int = 0
     journaled: dict[str, int] = {}
+    lot: Decimal = Decimal(0)

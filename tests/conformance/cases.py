@@ -28,7 +28,10 @@ MINUTE_NS = 60 * 1_000_000_000
 
 
 class Case(NamedTuple):
-    """``connected`` cases get a desk whose streams are up. ``simulator`` and ``adapter`` change settings."""
+    """``connected`` cases get a desk whose streams are up. ``simulator`` and ``adapter`` change settings.
+
+    ``coin`` cases run on a pair of coins where the venue has one.
+    """
 
     number: int
     title: str
@@ -37,6 +40,7 @@ class Case(NamedTuple):
     simulator: dict[str, Any] = {}
     adapter: dict[str, Any] = {}
     wrong_key: bool = False
+    coin: bool = False
 
 
 CASES: list[Case] = []
@@ -215,6 +219,24 @@ async def _(d: Desk) -> None:
     fills = {f.execution_id: f for o in orders for f in d.fills(o.client_id)}
     assert sum((f.quantity for f in fills.values()), Decimal(0)) == d.stand.quantity * 3
     assert all(f.fee >= 0 and f.price > 0 for f in fills.values())
+
+
+@case(20, "a fee taken from the coin bought is off the position, to the last digit", coin=True)
+async def _(d: Desk) -> None:
+    instrument = d.of(InstrumentsReport)[0].instruments[0]
+    order = await d.bought()
+    state = await d.state()
+    fills = [fill for fill in state.fills if fill.client_id == order.client_id]
+    pushed = {fill.execution_id: fill for fill in d.fills(order.client_id)}
+    assert {fill.execution_id: fill for fill in fills} == pushed
+    held = sum((fill.delta for fill in fills), Decimal(0))
+    assert [(p.symbol, p.quantity) for p in state.positions if p.quantity] == [(d.stand.symbol, held)]
+    assert Decimal(d.books()["positions"][d.stand.symbol]) == held
+    assert {fill.fee_in_base for fill in fills} == {instrument.fee_in_base}
+    assert {fill.fee_currency for fill in fills} == {instrument.base if instrument.fee_in_base else instrument.quote}
+    taken = order.quantity * instrument.taker_fee if instrument.fee_in_base else Decimal(0)
+    assert held == order.quantity - taken
+    assert instrument.fee_in_base == (taken > 0)
 
 
 # -- writes whose outcome is in doubt ---------------------------------------------------------

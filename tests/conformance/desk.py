@@ -35,6 +35,8 @@ from tests.trading_desk import TradingDesk
 class Stand(NamedTuple):
     """One venue under test. ``low`` is a price far below the market, ``amended`` another one.
 
+    ``coin`` is the same venue with a pair of coins instead, where it has such.
+
     ``simulator`` takes changes of the simulator's settings, ``exchange`` the simulator and changes of
     the adapter's.
     """
@@ -48,6 +50,7 @@ class Stand(NamedTuple):
     simulator: Callable[..., Simulator]
     exchange: Callable[..., Exchange]
     wrong_key: dict[str, Any]
+    coin: Stand | None = None
 
 
 class Desk(TradingDesk):

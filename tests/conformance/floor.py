@@ -167,6 +167,9 @@ class Floor:
             tuple(msgspec.convert(found["fills"], list[Fill])),
             {symbol: Decimal(held) for symbol, held in found["positions"].items()},
             Decimal(found["cash"]),
+            Decimal(found["deposited"]),
+            frozenset(found["bought"]),
+            Decimal(found["locked"]),
         )
 
     def agreement(self) -> Agreement:
