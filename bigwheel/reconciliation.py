@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from actors.exchange.outbox import OUR_PREFIX
+from actors.exchange.state import ADOPTED_PREFIX, OUR_PREFIX
 from bigwheel.books import Books
 from conf import Settings
 from exchanges.model.order import Fill, Order, OrderStatus
@@ -83,11 +83,12 @@ def stored_books(settings: Settings, venue: str) -> VenueBooks | None:
 def compare(journal: Books, venue: str, books: VenueBooks) -> Agreement:
     """Set the journal's fold against the books of ``venue``."""
     prefix = f"{venue}:"
-    theirs = {order.client_id: order for order in books.orders if order.client_id.startswith(OUR_PREFIX)}
+    named = {order.client_id or f"{ADOPTED_PREFIX}{order.venue_id}": order for order in books.orders}
+    theirs = {key: order for key, order in named.items() if key.startswith(OUR_PREFIX) or key in journal.orders}
     ours = {key: order for key, order in journal.orders.items() if order.symbol.startswith(prefix)}
     unknown = sorted(set(theirs) - set(ours))
     missing = sorted(key for key, order in ours.items() if order.status not in _UNSEEN and key not in theirs)
-    legs = Counter(client_id.rpartition("-")[0] for client_id in theirs)
+    legs = Counter(key.rpartition("-")[0] for key in theirs if key.startswith(OUR_PREFIX))
     doubled = sum(times - 1 for times in legs.values())
     seen = Counter(trade(fill) for fill in journal.trades if fill.symbol.startswith(prefix))
     happened = Counter(trade(fill) for fill in books.fills)
@@ -113,7 +114,8 @@ def compare(journal: Books, venue: str, books: VenueBooks) -> Agreement:
 
 def trade(fill: Fill) -> Trade:
     """What an execution has in common with the venue's own record of it, whatever it is called there."""
-    return fill.client_id, fill.symbol, fill.side.value, fill.price, fill.quantity
+    client_id = "" if fill.client_id.startswith(ADOPTED_PREFIX) else fill.client_id
+    return client_id, fill.symbol, fill.side.value, fill.price, fill.quantity
 
 
 def _cash(journal: Books, prefix: str, books: VenueBooks) -> Iterable[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.messages.learning import FeedbackIssued, Lesson
-from actors.messages.orders import Filled, OrderChanged, Paid
+from actors.messages.orders import Adopted, Filled, OrderChanged, Paid
 from actors.messages.signals import (
     Approved,
     Blocked,
@@ -31,6 +31,8 @@ LIMIT = 1_000
 def find(journal: History, wanted: str) -> list[Record]:
     """The records of a signal id, or of the signal behind a client order id, oldest first.
 
+    An order that no signal led to (a panic's, an adopted one) has records of its own.
+
     Raises:
         UsageError: no record bears that id.
     """
@@ -39,8 +41,8 @@ def find(journal: History, wanted: str) -> list[Record]:
         return found
     for record in journal.read(0, 1, index="order", value=wanted):
         signal = record.correlation or dict(record.keys).get("signal", "")
-        if signal:
-            return journal.read(0, LIMIT, index="signal", value=signal)
+        index, value = ("signal", signal) if signal else ("order", wanted)
+        return journal.read(0, LIMIT, index=index, value=value)
     raise UsageError(
         f"expected the id of a signal or a client order id, found {wanted!r}, which no record of the journal "
         "bears; `bigwheel signals` lists the ids"
@@ -109,6 +111,15 @@ def _executing(event: Executing) -> list[str]:
     return [f"EXECUTING as {event.client_id}"]
 
 
+def _adopted(event: Adopted) -> list[str]:
+    order = event.order
+    price = f" at {order.price}" if order.price is not None else ""
+    return [
+        f"adopted by {event.by} as {order.client_id}: {order.side} {order.quantity} {order.symbol} {order.type}{price}",
+        f"venue id {order.venue_id}, filled {order.filled} before",
+    ]
+
+
 def _order(event: OrderChanged) -> list[str]:
     order = event.order
     timing = []
@@ -158,6 +169,7 @@ _TELLERS: dict[str, Callable[[Any], list[str]]] = {
     "Blocked": _blocked,
     "Expired": _expired,
     "Executing": _executing,
+    "Adopted": _adopted,
     "OrderChanged": _order,
     "Filled": _filled,
     "Executed": _executed,

@@ -12,7 +12,7 @@ from actors.bus.settings import BusSettings
 from actors.bus.turn import Turn
 from actors.messages.control import ActorRestarted, ActorStopped, ControlTaken, DeadLetter, TradingStateChanged
 from actors.messages.learning import FeedbackIssued, Lesson
-from actors.messages.orders import ExchangeState, Filled, OrderChanged, Paid, Repaired, SymbolHalted
+from actors.messages.orders import Adopted, ExchangeState, Filled, OrderChanged, Paid, Repaired, SymbolHalted
 from actors.messages.signals import Emit, Unsent, Verdict
 from actors.names import RISK
 from runtime import codec
@@ -34,6 +34,7 @@ _HANDLERS: dict[type[Message], Callable[[Turn, Any], None]] = {
     SymbolHalted: notices.symbol_halted,
     Repaired: notices.repaired,
     Paid: notices.paid,
+    Adopted: notices.adopted,
     ExchangeState: notices.exchange_state,
     ControlTaken: notices.control_taken,
     ActorRestarted: notices.restarted,

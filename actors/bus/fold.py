@@ -13,7 +13,7 @@ from actors.bus.lifecycle import STATE_OF
 from actors.bus.settings import BusSettings
 from actors.messages.control import ActorRestarted, ControlTaken, TradingStateChanged
 from actors.messages.learning import FeedbackIssued, Lesson
-from actors.messages.orders import ExchangeState, Filled, OrderChanged, Paid, Repaired, SymbolHalted
+from actors.messages.orders import Adopted, ExchangeState, Filled, OrderChanged, Paid, Repaired, SymbolHalted
 from actors.messages.signals import (
     Approved,
     Blocked,
@@ -62,6 +62,10 @@ def repair_key(repaired: Repaired) -> str:
 
 def payment_key(paid: Paid) -> str:
     return f"{paid.venue}/{paid.payment_id}"
+
+
+def adoption_key(adopted: Adopted) -> str:
+    return f"{adopted.venue}/{adopted.order.client_id}"
 
 
 def execution_key(filled: Filled) -> str:
@@ -162,6 +166,10 @@ def _paid(ledger: Ledger, settings: BusSettings, event: Paid, seq: int, ts: int)
     remember(ledger.payments, payment_key(event), seq, settings.recent_payments)
 
 
+def _adopted(ledger: Ledger, settings: BusSettings, event: Adopted, seq: int, ts: int) -> None:
+    remember(ledger.adoptions, adoption_key(event), seq, settings.recent_orders)
+
+
 def _fill(ledger: Ledger, settings: BusSettings, event: Filled, seq: int, ts: int) -> None:
     remember(ledger.executions, execution_key(event), seq, settings.recent_executions)
     live = ledger.live.get(event.signal_id)
@@ -231,6 +239,7 @@ _FOLDS: dict[type[Message], _Fold] = {
     Filled: _fill,
     Repaired: _repaired,
     Paid: _paid,
+    Adopted: _adopted,
     SignalStuck: _stuck,
     LifecycleViolation: _violation,
     TradingStateChanged: _trading,

@@ -83,6 +83,7 @@ class Ledger(msgspec.Struct):
     totals: dict[str, int] = {}
     counters: dict[str, int] = {}
     payments: dict[str, int] = {}
+    adoptions: dict[str, int] = {}
 
     def last_seq(self, signal_id: str) -> int:
         """The sequence number of the signal's previous record, 0 if there is none."""

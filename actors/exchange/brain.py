@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from actors.exchange import state as states
 from actors.exchange.account import Account
 from actors.exchange.admission import Admission
+from actors.exchange.adoption import ADOPT, Adoption
 from actors.exchange.execution import Execution
 from actors.exchange.feed import Feed, FeedDue
 from actors.exchange.latch import Latch
@@ -24,6 +26,7 @@ from actors.messages.control import Control, ControlTaken, TradingStateChanged
 from actors.messages.orders import Paid, Watch
 from actors.names import BUS
 from exchanges.model.market import MarketData
+from exchanges.model.order import Order
 from exchanges.model.venue import (
     BalanceReport,
     CancelAll,
@@ -42,6 +45,7 @@ from runtime.lifecycle import CaughtUp, DeadLetter, Entry, PeerDown, PeerUp, Sta
 from runtime.message import Message
 
 KINDS = (
+    "Adopted",
     "Approved",
     "Blocked",
     "ControlTaken",
@@ -102,7 +106,8 @@ class ExchangeBrain:
         self._reconciler = Reconciler(settings, state, self._outbox, self._ledger, self._execution)
         self._latch = Latch(settings, state, self._outbox, self._admission, self._execution)
         self._panic = Panic(settings, state, self._outbox, self._execution, self._reconciler)
-        self._replay = Replay(settings, state, self._outbox, self._ledger, self._execution)
+        self._adoption = Adoption(settings, state, self._outbox, self._execution, self._latch)
+        self._replay = Replay(settings, state, self._outbox, self._ledger, self._execution, self._adoption)
         self._account = Account(settings, state, self.feed)
 
     def receive(self, message: Message, ctx: Context) -> None:
@@ -127,7 +132,7 @@ class ExchangeBrain:
             state.epoch, state.seqs = message.epoch, {}
         state.live = state.matched = state.public_up = state.private_up = False
         state.fetch_sent_ns = state.fetch_due_ns = state.told_ns = 0
-        state.peers, state.down, state.suspects = {}, [], {}
+        state.peers, state.down, state.suspects, state.foreign = {}, [], {}, {}
         for tracked in state.active.values():
             tracked.asking, tracked.outstanding = False, True
             tracked.query_due_ns = tracked.absent_ns = tracked.resend_due_ns = 0
@@ -192,6 +197,9 @@ class ExchangeBrain:
         self.feed.due(ctx)
 
     def _control(self, control: Control, ctx: Context) -> None:
+        if control.action == ADOPT:
+            self._adoption.control(control, ctx)
+            return
         self._latch.control(control, ctx)
         if self.state.panic is not None:
             self._panic.tick(ctx)
@@ -315,16 +323,10 @@ class ExchangeBrain:
             "cash": str(self._account.cash),
             "equity": str(self._account.equity),
             "working": [
-                {
-                    "client_id": tracked.client_id,
-                    "symbol": tracked.symbol,
-                    "side": tracked.order.side.value,
-                    "quantity": str(tracked.order.quantity),
-                    "filled": str(tracked.executed),
-                    "status": tracked.status.value,
-                }
+                _told(tracked.order, tracked.executed, tracked.attempted_ns, adopted=tracked.adopted)
                 for tracked in state.active.values()
             ],
+            "foreign": [_told(order, order.filled, 0) for order in state.foreign.values()],
             "positions": {
                 symbol: {
                     "quantity": str(held.quantity),
@@ -337,9 +339,25 @@ class ExchangeBrain:
             },
             "unknown": state.unknown(),
             "outstanding": state.outstanding,
-            "foreign_orders": state.foreign_orders,
+            "foreign_orders": len(state.foreign),
             "unconfirmed": len(state.unconfirmed),
             "watchers": self.feed.watchers(),
             "data": {symbol: dict(kinds) for symbol, kinds in state.counted.items()},
             "last": dict(self.feed.last),
         }
+
+
+def _told(order: Order, filled: Decimal, sent_ns: int, *, adopted: bool = False) -> dict[str, object]:
+    """An order in words; ``since_ns`` is when we sent it, else when the venue last changed it."""
+    return {
+        "client_id": order.client_id,
+        "venue_id": order.venue_id,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "quantity": str(order.quantity),
+        "price": str(order.price) if order.price is not None else "",
+        "filled": str(filled),
+        "status": order.status.value,
+        "since_ns": sent_ns or order.updated_ns,
+        "adopted": adopted,
+    }

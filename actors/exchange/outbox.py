@@ -13,9 +13,9 @@ from decimal import Decimal
 import msgspec
 
 from actors.exchange.settings import ExchangeSettings
-from actors.exchange.state import ConnectionState, TrackedOrder
+from actors.exchange.state import OUR_PREFIX, ConnectionState, TrackedOrder
 from actors.messages.control import ControlTaken
-from actors.messages.orders import Filled, OrderChanged, Paid, Repaired, SymbolHalted
+from actors.messages.orders import Adopted, Filled, OrderChanged, Paid, Repaired, SymbolHalted
 from actors.messages.signals import Blocked, Expired, Unsent
 from actors.names import BUS
 from exchanges.model.order import Fill
@@ -23,8 +23,6 @@ from exchanges.model.position import Position
 from runtime import codec
 from runtime.behavior import Context
 from runtime.message import Message
-
-OUR_PREFIX = "bw-"
 
 
 def signal_of(client_id: str) -> str:
@@ -41,6 +39,8 @@ def key_of(message: Message) -> str:
         return f"order/{order.client_id}/{order.status.value}/{order.filled}/{order.venue_id}/{order.quantity}"
     if isinstance(message, Filled):
         return f"fill/{message.fill.execution_id}"
+    if isinstance(message, Adopted):
+        return f"adopted/{message.order.client_id}"
     if isinstance(message, Paid):
         return f"paid/{message.payment_id}"
     if isinstance(message, Repaired):

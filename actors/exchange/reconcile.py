@@ -9,7 +9,7 @@ import msgspec
 from actors.exchange import orders
 from actors.exchange.execution import Execution
 from actors.exchange.ledger import FillLedger
-from actors.exchange.outbox import OUR_PREFIX, Outbox
+from actors.exchange.outbox import Outbox
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, TrackedOrder
 from actors.messages.orders import SymbolHalted
@@ -77,7 +77,7 @@ class Reconciler:
         state.fetch_sent_ns = 0
         self._fills(answer, ctx)
         for order in answer.orders:
-            if order.client_id.startswith(OUR_PREFIX):
+            if state.ours(order):
                 self._execution.seen(order, ctx, pushed=False)
         for balance in answer.balances:
             state.balances[balance.currency] = balance
@@ -88,7 +88,7 @@ class Reconciler:
             ctx.count("exchange.fetches_incomplete")
             self.fetch_by(ctx.now + self._settings.refetch_ns)
             return
-        state.foreign_orders = sum(not order.client_id.startswith(OUR_PREFIX) for order in answer.orders)
+        state.foreign = {order.venue_id: order for order in answer.orders if not state.ours(order)}
         self._unlisted(answer, ctx)
         self._missing_fills(answer, ctx)
         self._positions(answer, ctx)
@@ -108,9 +108,11 @@ class Reconciler:
 
     def _unlisted(self, answer: VenueState, ctx: Context) -> None:
         """Ask about every order that should be open and isn't listed."""
-        listed = {order.client_id for order in answer.orders}
+        listed = {name for order in answer.orders for name in (order.client_id, order.venue_id) if name}
         for tracked in list(self._state.active.values()):
-            if tracked.client_id in listed or tracked.touched_ns >= answer.started_ns or tracked.waits_for_fills:
+            if listed & {tracked.client_id, tracked.called}:
+                continue
+            if tracked.touched_ns >= answer.started_ns or tracked.waits_for_fills:
                 continue
             assumed = tracked.status in _ASSUMED or tracked.outstanding
             if assumed and not tracked.asking and not tracked.query_due_ns:

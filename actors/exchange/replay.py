@@ -5,13 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from actors.exchange import orders
+from actors.exchange.adoption import Adoption
 from actors.exchange.execution import Execution, as_pending
 from actors.exchange.ledger import FillLedger
 from actors.exchange.orders import OrderEvent
 from actors.exchange.outbox import Outbox
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, TrackedOrder
-from actors.messages.orders import Filled, OrderChanged, Paid, Repaired, SymbolHalted
+from actors.messages.orders import Adopted, Filled, OrderChanged, Paid, Repaired, SymbolHalted
 from actors.messages.signals import Approved, Blocked, Expired
 from exchanges.model.order import OrderStatus
 from runtime.behavior import Context
@@ -28,12 +29,14 @@ class Replay:
         outbox: Outbox,
         ledger: FillLedger,
         execution: Execution,
+        adoption: Adoption,
     ) -> None:
         self._settings = settings
         self._state = state
         self._outbox = outbox
         self._ledger = ledger
         self._execution = execution
+        self._adoption = adoption
 
     def take(self, event: Message, ctx: Context) -> None:
         """Take in one journaled event of this venue; those of other venues are passed over."""
@@ -50,7 +53,7 @@ class Replay:
 
     def _concerns(self, event: Message) -> bool:
         venue = self._settings.venue
-        if isinstance(event, Repaired | SymbolHalted | Paid):
+        if isinstance(event, Repaired | SymbolHalted | Paid | Adopted):
             return event.venue == venue
         if isinstance(event, OrderChanged | Approved):
             return event.order.symbol.startswith(f"{venue}:")
@@ -73,6 +76,8 @@ class Replay:
             self._filled(event)
         elif isinstance(event, Repaired):
             self._ledger.fold(event)
+        elif isinstance(event, Adopted):
+            self._adoption.fold(event)
         elif isinstance(event, Paid):
             self._ledger.pay(event.payment_id, event.symbol, event.amount, event.ts_ns)
         elif isinstance(event, Blocked | Expired):

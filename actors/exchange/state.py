@@ -14,7 +14,11 @@ from exchanges.model.position import Balance, Position
 from runtime.errors import SnapshotError
 
 VERSION = 1
+OUR_PREFIX = "bw-"
 PANIC_PREFIX = "bw-P"
+ADOPTED_PREFIX = "adopted-"
+"""Begins the name of an adopted order that has no client order id; the venue's id follows."""
+
 _ZERO = Decimal(0)
 
 
@@ -60,6 +64,8 @@ class TrackedOrder(msgspec.Struct):
     cancel_due_ns: int = 0
     fills_due_ns: int = 0
     fills_tries: int = 0
+    adopted: bool = False
+    """It was placed elsewhere: the venue knows it by its own id."""
 
     @property
     def client_id(self) -> str:
@@ -72,6 +78,11 @@ class TrackedOrder(msgspec.Struct):
     @property
     def status(self) -> OrderStatus:
         return self.order.status
+
+    @property
+    def called(self) -> str:
+        """The venue's id, where the order has to be named by it."""
+        return self.order.venue_id if self.adopted else ""
 
     @property
     def closes_in_panic(self) -> bool:
@@ -138,7 +149,8 @@ class ConnectionState(msgspec.Struct):
     fetch_due_ns: int = 0
     activity: dict[str, int] = {}
     suspects: dict[str, str] = {}
-    foreign_orders: int = 0
+    foreign: dict[str, Order] = {}
+    """Working orders that are not ours, by the venue's id."""
     peers: dict[str, int] = {}
     down: list[str] = []
     bus_epoch: int = 0
@@ -164,6 +176,17 @@ class ConnectionState(msgspec.Struct):
 
     def find(self, client_id: str) -> TrackedOrder | None:
         return self.active.get(client_id) or self.closed.get(client_id)
+
+    def match(self, client_id: str, venue_id: str) -> TrackedOrder | None:
+        """The order that bears the client order id or, without one, the venue's id."""
+        if client_id:
+            return self.find(client_id)
+        working = self.active.values()
+        return next((tracked for tracked in working if venue_id and tracked.order.venue_id == venue_id), None)
+
+    def ours(self, order: Order) -> bool:
+        """Whether we placed the venue's ``order``, or have adopted it."""
+        return order.client_id.startswith(OUR_PREFIX) or self.match(order.client_id, order.venue_id) is not None
 
     def unknown(self, symbol: str = "") -> list[str]:
         """Client ids with an unknown outcome (of ``symbol``, if given)."""

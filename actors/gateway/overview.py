@@ -10,6 +10,9 @@ from typing import Any
 from conf import Settings
 from runtime.telemetry.histogram import merged
 
+_VENUE = (
+    "public_up", "private_up", "reconciled", "trading", "panic", "halted", "unknown", "working", "foreign", "counts"
+)  # fmt: skip
 _NET = (("realized", 1), ("fees", -1), ("payments", 1))
 LATENCIES = ("tick_to_signal", "signal_to_order", "tick_to_order", "journal_flush")
 
@@ -146,8 +149,7 @@ def _ticks(kinds: Mapping[str, int]) -> int:
 
 
 def _venue(cell: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("public_up", "private_up", "reconciled", "trading", "panic", "halted", "unknown", "working", "counts")
-    return {key: cell.get(key) for key in keys}
+    return {key: cell.get(key) for key in _VENUE}
 
 
 def _signals(bus: Mapping[str, Any]) -> dict[str, int]:

@@ -29,10 +29,10 @@ class TradingState(enum.StrEnum):
 
 
 class Control(Message):
-    """An order to the system: ``halt``, ``reduce``, ``resume``, ``panic``, ``pause``, ``unpause``.
+    """An order to the system: ``halt``, ``reduce``, ``resume``, ``panic``, ``pause``, ``unpause``, ``adopt``.
 
-    ``target`` narrows it to one strategy's name (``pause`` and ``unpause``). ``id`` is unique,
-    and a repeated id changes nothing.
+    ``target`` narrows it to one strategy's name (``pause`` and ``unpause``), or is the venue's id of the
+    order to ``adopt`` (``*``: all). ``id`` is unique, and a repeated id changes nothing.
     """
 
     lane: ClassVar[Lane] = Lane.CONTROL

@@ -52,6 +52,19 @@ class Paid(Message):
     position: Position
 
 
+class Adopted(Message):
+    """An order that was placed elsewhere is under management from now on; journaled once.
+
+    ``order`` is as the venue had it then. ``order.client_id`` is the name it is tracked under, made
+    of the venue's id where it has none.
+    """
+
+    venue: str
+    order: Order
+    by: str
+    control_id: str = ""
+
+
 class Repaired(Message):
     """Reconciliation changed our books: what it was, what it is, and the evidence.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bigwheel.cli import control, download, inspect, journal, run
+from bigwheel.cli import control, download, inspect, journal, orders, run
 
 app = typer.Typer(
     name="bigwheel",
@@ -18,6 +18,8 @@ app.command("download")(download.download)
 app.command("status")(inspect.status)
 app.command("signals")(inspect.signals)
 app.command("why")(inspect.why)
+app.command("orders")(orders.orders)
+app.command("adopt")(orders.adopt)
 app.command("panic")(control.panic)
 app.command("halt")(control.halt)
 app.command("reduce")(control.reduce)

@@ -313,7 +313,9 @@ def spoil(file: Path, damage: str) -> None:
 # -- refusals --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [["status"], ["halt"], ["panic"], ["stop"], ["resume"], ["reduce"]])
+@pytest.mark.parametrize(
+    "command", [["status"], ["halt"], ["panic"], ["stop"], ["resume"], ["reduce"], ["orders"], ["adopt", "--all"]]
+)
 def test_without_a_session_a_command_says_how_to_start_one(tmp_path: Path, command: list[str]) -> None:
     assert "start one with `bigwheel run`" in refused(*command, "--store", tmp_path)
 
@@ -464,7 +466,20 @@ def test_a_symbol_that_the_recording_lacks_is_refused(tmp_path: Path) -> None:
 
 # -- help ------------------------------------------------------------------------------
 
-COMMANDS = ["run", "status", "signals", "why", "panic", "halt", "reduce", "resume", "stop", "journal"]
+COMMANDS = [
+    "run",
+    "status",
+    "signals",
+    "why",
+    "orders",
+    "adopt",
+    "panic",
+    "halt",
+    "reduce",
+    "resume",
+    "stop",
+    "journal",
+]
 
 
 def test_the_help_lists_every_command_with_a_sentence() -> None:
