@@ -11,6 +11,9 @@ EXCHANGES = "exchanges"
 STRATEGIES = "strategies"
 STRATEGY = "strategy"
 
+SESSION_NOTE = "session.json"
+"""In a store: the word a session leaves of itself while it is up."""
+
 
 def exchange(venue: str) -> str:
     return f"exchange/{venue}"

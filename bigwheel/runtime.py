@@ -107,7 +107,7 @@ class Runtime:
         """
         folder = load(config, {"store": str(store)} if store else None).store
         try:
-            found = json.loads((folder / "session.json").read_text())
+            found = json.loads((folder / names.SESSION_NOTE).read_text())
             settings = Settings.model_validate_json(json.dumps(found["settings"]))
             place = {"address": found["address"], "namespace": found["namespace"]}
         except (OSError, ValueError, KeyError) as error:

@@ -22,7 +22,7 @@ from exchanges.kalshi.parser import ANSWERS, Frame, PrivateParser, PublicParser,
 from exchanges.kalshi.settings import SOCKET_PATH, VENUE, KalshiSettings
 from exchanges.kalshi.signer import Signer
 from exchanges.model.market import Trade
-from exchanges.streams import StreamError, StreamKeeper, StreamPace
+from exchanges.streams import AccessError, StreamError, StreamKeeper, StreamPace
 from exchanges.tasks import end
 
 _BATCH = 256
@@ -124,7 +124,7 @@ class SocketStream(StreamKeeper):
                     url, headers=headers, autoping=False, max_msg_size=_LARGEST_FRAME
                 )
         except aiohttp.WSServerHandshakeError as error:
-            raise StreamError(_refused(error.status, error.message)) from error
+            raise _refused(error.status, error.message) from error
         except TimeoutError as error:
             raise StreamError(f"no handshake within {self.pace.connect_timeout_s:g} s") from error
         self._heard_s = self._probed_s = time.monotonic()
@@ -360,10 +360,32 @@ class PrivateStream(SocketStream):
 _CHANNELS = {"trade": {"trade", "bar"}, "ticker": {"ticker"}}
 
 
-def _refused(status: int, message: str) -> str:
+async def shake_hands(settings: KalshiSettings, signer: Signer) -> None:
+    """Open a signed socket and close it again: whether the venue takes the key, without asking for an account.
+
+    Raises:
+        StreamError: it can't be opened; an ``AccessError`` where the key is refused.
+    """
+    headers = signer.create_auth_headers("GET", SOCKET_PATH)
+    try:
+        async with (
+            asyncio.timeout(settings.request_timeout_s),
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"{settings.endpoints.socket}{SOCKET_PATH}", headers=headers),
+        ):
+            return
+    except aiohttp.WSServerHandshakeError as error:
+        raise _refused(error.status, error.message) from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise StreamError(f"no handshake: {type(error).__name__}: {error}") from error
+
+
+def _refused(status: int, message: str) -> StreamError:
     if status in (401, 403):
-        return f"the venue refuses the key (HTTP {status} {message}); check key, mode and this machine's clock"
-    return f"handshake refused: HTTP {status} {message}"
+        return AccessError(
+            f"the venue refuses the key (HTTP {status} {message}); check key, mode and this machine's clock"
+        )
+    return StreamError(f"handshake refused: HTTP {status} {message}")
 
 
 def _ending(message: aiohttp.WSMessage, socket: aiohttp.ClientWebSocketResponse) -> str:

@@ -64,6 +64,10 @@ class PaperExchange:
 
     # -- life ------------------------------------------------------------------------------
 
+    async def check(self, symbols: Sequence[str]) -> None:
+        """What the source has to say; see ``exchanges.interface``."""
+        await self._source.check(symbols)
+
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         """Connect the source; the private stream is up once its instruments are known. See ``exchanges.interface``."""
         self._sink = sink

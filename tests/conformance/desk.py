@@ -22,6 +22,7 @@ from exchanges.simulators.base.simulator import Simulator
 from exchanges.simulators.faults import (
     ExecutionRule,
     FaultOrder,
+    KeyState,
     RequestFault,
     RequestRule,
     StreamFault,
@@ -120,6 +121,11 @@ class Desk(TradingDesk):
     def fault(self, kind: RequestFault, calls: Sequence[str] = ("place",), **more: Any) -> None:
         more.setdefault("seconds", 3.0)
         self.simulator.inject(FaultOrder(requests=[RequestRule("", kind, calls, **more)]))
+
+    def key_fault(self, state: KeyState) -> None:
+        """From now on the key of the adapter is ``state`` to the venue."""
+        key = getattr(self.simulator, "key_id", "simulator-key")
+        self.simulator.inject(FaultOrder(keys={key: state}))
 
     def stream_fault(self, stream: str, kind: StreamFault, seconds: float = 5.0) -> None:
         self.simulator.inject(FaultOrder(streams=[StreamRule(stream, kind, seconds)]))
