@@ -7,7 +7,8 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -52,6 +53,23 @@ def refusal(what: str, error: VenueError) -> StreamError:
     failure = error.failure
     text = f"{what}: {failure.code} {failure.reason}".strip()
     return AccessError(text, failure) if failure.kind is FailureKind.UNAUTHORISED else StreamError(text)
+
+
+@contextmanager
+def before_the_start(venue: str) -> Iterator[None]:
+    """What is found wrong before a session begins: an ``AccessError`` ends it, what only fails now is told.
+
+    Raises:
+        SetupError: somebody has to mend something.
+    """
+    try:
+        yield
+    except SetupError:
+        raise
+    except (StreamError, VenueError) as error:
+        logger.warning("%s could not be asked before the start: %s", venue, error)
+    except ValueError as error:
+        raise AccessError(str(error)) from error
 
 
 class StreamPace(msgspec.Struct, frozen=True, kw_only=True):

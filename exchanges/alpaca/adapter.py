@@ -25,7 +25,7 @@ from exchanges.interface import Capabilities, Sink
 from exchanges.model.market import Bar, Trade
 from exchanges.model.venue import Command, OrderReport
 from exchanges.modes import Mode, ModeError
-from exchanges.streams import AccessError, StreamError, refusal
+from exchanges.streams import AccessError, StreamError, before_the_start, refusal
 from exchanges.tasks import end
 from runtime.message import Message
 
@@ -61,7 +61,7 @@ class AlpacaExchange:
 
     async def check(self, symbols: Sequence[str]) -> None:
         """See ``exchanges.interface``. The venue tells no key that may only look from one that may trade."""
-        try:
+        with before_the_start(VENUE):
             await Market(self.settings, self._rest, symbols, _unheard, self._counters).load()
             if self.settings.mode is not Mode.PAPER:
                 account = await self._check_account()
@@ -70,12 +70,6 @@ class AlpacaExchange:
                         f"expected an account that may trade, found status {account.status} and "
                         f"blocked={account.blocked}; the venue's dashboard says why"
                     )
-        except WireError as error:
-            raise AccessError(str(error)) from error
-        except AccessError:
-            raise
-        except StreamError as error:
-            logger.warning("alpaca could not be asked before the start: %s", error)
 
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         """Start the streams of ``symbols`` (``alpaca:AAPL``, ``alpaca:BTC/USD``); see ``exchanges.interface``.

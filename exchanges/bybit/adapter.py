@@ -24,7 +24,7 @@ from exchanges.model.market import Bar, Trade
 from exchanges.model.position import Balance
 from exchanges.model.venue import BalanceReport, Command, InstrumentsReport
 from exchanges.modes import Mode
-from exchanges.streams import AccessError, StatusGroup, StreamError, refusal
+from exchanges.streams import AccessError, StatusGroup, StreamError, before_the_start, refusal
 from exchanges.tasks import end
 from runtime.message import Message
 
@@ -61,14 +61,10 @@ class BybitExchange:
 
     async def check(self, symbols: Sequence[str]) -> None:
         """See ``exchanges.interface``. In mode ``paper`` the key is of no use, and not looked at."""
-        try:
+        with before_the_start(VENUE):
             await self._listed(tuple(symbols))
             if self.settings.mode is not Mode.PAPER:
                 await Account(self._rest, symbols, self._counters).fit()
-        except AccessError:
-            raise
-        except StreamError as error:
-            logger.warning("bybit could not be asked before the start: %s", error)
 
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         """Start the streams of ``symbols`` (``bybit:BTCUSDT``, ``bybit:BTCUSDT.SPOT``); see ``exchanges.interface``.

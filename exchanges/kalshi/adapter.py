@@ -34,7 +34,7 @@ from exchanges.model.market import Bar, Trade
 from exchanges.model.order import Side
 from exchanges.model.venue import Command, FillReport
 from exchanges.modes import Mode, ModeError
-from exchanges.streams import AccessError, StreamError, refusal
+from exchanges.streams import AccessError, before_the_start, refusal
 from exchanges.tasks import end
 from runtime.message import Message
 
@@ -77,22 +77,15 @@ class KalshiExchange:
 
     async def check(self, symbols: Sequence[str]) -> None:
         """See ``exchanges.interface``. The venue tells no key that may only look from one that may trade."""
-        try:
+        with before_the_start(VENUE):
             tickers = tuple(market.native(symbol) for symbol in symbols)
-            client = self._client()
-            markets = Markets(self.settings, client, self._clock, self._charges, _unheard, self._counters, self._follow)
-            _ensure_listed(await markets.load(tickers))
+            told = (self._clock, self._charges, _unheard, self._counters, self._follow)
+            _ensure_listed(await Markets(self.settings, self._client(), *told).load(tickers))
             if self.settings.mode is Mode.PAPER:
                 signer = Signer(self.settings.key_id, self.settings.private_key, self._clock)
                 await shake_hands(self.settings, signer)
             else:
                 await self._check_key()
-        except AccessError:
-            raise
-        except WireError as error:
-            raise AccessError(str(error)) from error
-        except (StreamError, VenueError) as error:
-            logger.warning("kalshi could not be asked before the start: %s", error)
 
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         """Start the streams of ``symbols`` (``kalshi:KXHIGHNY-24AUG08-T85``); see ``exchanges.interface``.

@@ -22,7 +22,7 @@ from exchanges.kalshi.parser import ANSWERS, Frame, PrivateParser, PublicParser,
 from exchanges.kalshi.settings import SOCKET_PATH, VENUE, KalshiSettings
 from exchanges.kalshi.signer import Signer
 from exchanges.model.market import Trade
-from exchanges.streams import AccessError, StreamError, StreamKeeper, StreamPace
+from exchanges.streams import AccessError, StreamError, StreamKeeper
 from exchanges.tasks import end
 
 _BATCH = 256
@@ -56,13 +56,7 @@ class SocketStream(StreamKeeper):
         counters: Counter[str],
         ready: Callable[[], Awaitable[None]],
     ) -> None:
-        pace = StreamPace(
-            stale_after_s=settings.stale_after_s,
-            connect_timeout_s=settings.connect_timeout_s,
-            backoff_base_s=settings.backoff_base_s,
-            backoff_cap_s=settings.backoff_cap_s,
-        )
-        super().__init__(VENUE, name, pace, sink, counters)
+        super().__init__(VENUE, name, settings.pace(), sink, counters)
         self.settings = settings
         self._signer = signer
         self._ready = ready

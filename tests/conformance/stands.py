@@ -91,16 +91,12 @@ ALPACA_PAIR = Stand(
     exchange=alpaca_exchange,
     wrong_key={"secret": "another"},
 )
-ALPACA = Stand(
-    venue="alpaca",
+ALPACA = ALPACA_PAIR._replace(
     symbol="alpaca:AAPL",
     quantity=D(2),
     low=D(20),
     amended=D(21),
-    odd_quantity=D("0.00000000005"),
     simulator=lambda **changes: AlpacaSimulator(simulator_settings("AAPL", **changes)),
-    exchange=alpaca_exchange,
-    wrong_key={"secret": "another"},
     coin=ALPACA_PAIR,
 )
 
