@@ -64,6 +64,9 @@ class Books:
             self.repairs.append(event)
             if event.fill is not None:
                 self._book(event.fill)
+            elif event.recharged:
+                held = self._position(event.symbol)
+                self.positions[event.symbol] = held.recharge(held.quantity + event.recharged)
         elif isinstance(event, Paid):
             self._paid(event)
         elif isinstance(event, ExchangeState):

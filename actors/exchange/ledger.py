@@ -49,6 +49,10 @@ class FillLedger:
         self.remember(fill)
         position = self.position(fill.symbol).apply(fill)
         self._state.positions[fill.symbol] = position
+        instrument = self._state.instruments.get(fill.symbol)
+        if fill.fee_in_base and instrument is not None and not instrument.fee_told:
+            reckoned = self._state.reckoned
+            reckoned[fill.symbol] = reckoned.get(fill.symbol, Decimal(0)) + fill.fee
         return position
 
     def pay(self, payment_id: str, symbol: str, amount: Decimal, ts_ns: int) -> Position | None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import msgspec
-
 from actors.exchange import orders
 from actors.exchange.execution import Execution
 from actors.exchange.ledger import FillLedger
 from actors.exchange.outbox import Outbox
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, TrackedOrder
-from actors.messages.orders import SymbolHalted
+from actors.messages.orders import FEE_RECKONED, FEE_ROUNDED, SymbolHalted
 from exchanges.model.order import Fill, OrderStatus
 from exchanges.model.position import Position
 from exchanges.model.venue import VENUE_PORT, FetchState, VenuePosition, VenueState
@@ -183,6 +181,7 @@ class Reconciler:
         ours = self._ledger.position(symbol).quantity
         if ours == venue.quantity:
             suspects.pop(symbol, None)
+            self._state.reckoned.pop(symbol, None)
             return
         difference = f"ours={ours} venue={venue.quantity}"
         if suspects.get(symbol) != difference:
@@ -191,11 +190,9 @@ class Reconciler:
             self.fetch_by(ctx.now + self._settings.refetch_ns)
             return
         del suspects[symbol]
-        if self._crumb(symbol, ours - venue.quantity):
-            position = msgspec.structs.replace(self._ledger.position(symbol), quantity=venue.quantity)
-            self._ledger.put(position, 0)
-            evidence = f"{difference}, less than a lot: no order can have made it"
-            self._outbox.repaired(symbol, "fee rounding", ours, venue.quantity, evidence, ctx, position=position)
+        explained = self._fee(symbol, abs(ours - venue.quantity))
+        if explained:
+            self._recharge(venue, explained, difference, ctx)
             return
         position = self._ledger.restate(symbol, _as_position(venue))
         self._ledger.put(position, 0)
@@ -205,10 +202,23 @@ class Reconciler:
         self._state.halted[symbol] = reason
         self._outbox.report(SymbolHalted(self._settings.venue, symbol, True, reason), ctx)
 
-    def _crumb(self, symbol: str, difference: Decimal) -> bool:
-        """Whether it is what the venue rounds off a fee taken in the coin bought."""
+    def _fee(self, symbol: str, difference: Decimal) -> str:
+        """How a fee taken in the coin bought explains a difference; empty if it does not."""
         instrument = self._state.instruments.get(symbol)
-        return instrument is not None and instrument.fee_in_base and abs(difference) < instrument.lot
+        if instrument is None or not instrument.fee_in_base:
+            return ""
+        if difference < instrument.lot:
+            return FEE_ROUNDED
+        return FEE_RECKONED if difference <= self._state.reckoned.get(symbol, 0) else ""
+
+    def _recharge(self, venue: VenuePosition, what: str, difference: str, ctx: Context) -> None:
+        """Take over what is held; the difference was more or less of a fee, at the average price."""
+        ours = self._ledger.position(venue.symbol)
+        position = ours.recharge(venue.quantity)
+        self._ledger.put(position, 0)
+        self._state.reckoned.pop(venue.symbol, None)
+        evidence = f"{difference}, no more than the fees of purchases can make"
+        self._outbox.repaired(venue.symbol, what, ours.quantity, venue.quantity, evidence, ctx, position=position)
 
 
 def _chronological(fill: Fill) -> tuple[int, str]:

@@ -163,6 +163,8 @@ class ConnectionState(msgspec.Struct):
     watches: dict[str, Watch] = {}
     payments: dict[str, int] = {}
     """Payments booked or passed over, with the venue's time of each."""
+    reckoned: dict[str, Decimal] = {}
+    """By symbol, fees in the coin bought that the venue did not tell, since its position last agreed with ours."""
 
     @property
     def outstanding(self) -> list[str]:

@@ -65,6 +65,10 @@ class Adopted(Message):
     control_id: str = ""
 
 
+FEE_ROUNDED, FEE_RECKONED = "fee rounding", "fee reckoned"
+"""``Repaired.what`` where what is held showed that a fee taken in the coin bought was a little more or less."""
+
+
 class Repaired(Message):
     """Reconciliation changed our books: what it was, what it is, and the evidence.
 
@@ -83,6 +87,11 @@ class Repaired(Message):
     position: Position | None = None
     fill: Fill | None = None
     as_of_ns: int = 0
+
+    @property
+    def recharged(self) -> Decimal:
+        """By how much less of a fee in the coin bought was taken than was booked, 0 for any other repair."""
+        return Decimal(self.after) - Decimal(self.before) if self.what in (FEE_ROUNDED, FEE_RECKONED) else Decimal(0)
 
 
 class SymbolHalted(Message):

@@ -76,4 +76,5 @@ def _crypto(name: str, fields: Fields, settings: AlpacaSettings, active: bool) -
         trading=active,
         short=False,
         fee_in_base=True,
+        fee_told=False,
     )

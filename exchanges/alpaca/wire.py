@@ -233,6 +233,9 @@ def fill(execution: Execution, client_id: str, symbol: str, crypto_rate: Decimal
     Equities cost no commission; what the regulators charge on sales is not in the venue's
     executions and not modelled. Crypto executions say nothing of their fee or of who took
     liquidity: ``crypto_rate`` of what is received is assumed, coins of a purchase and cash of a sale.
+    The ``CFEE`` activities tell it, but by all that is known name no order, so that none can be booked by
+    them; what a purchase really cost is seen in the position, which is less by it at once (reports of
+    users, not the venue's documentation).
     """
     crypto = is_crypto(native(symbol))
     in_base = crypto and execution.side is Side.BUY

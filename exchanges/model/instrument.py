@@ -46,7 +46,8 @@ class Instrument(Message):
     ``contract_value`` is what one binary contract pays when it settles as yes. ``trading`` is
     whether orders are taken now; ``opens_ns`` and ``closes_ns`` are when that changes next,
     0 where it does not or is not known. ``short`` says whether a position may be negative,
-    ``fee_in_base`` whether the fee of a purchase is taken from the coin bought.
+    ``fee_in_base`` whether the fee of a purchase is taken from the coin bought, ``fee_told`` whether
+    executions say what they cost: where they don't, it is reckoned, and what is held shows it.
     """
 
     symbol: str
@@ -73,6 +74,7 @@ class Instrument(Message):
     max_leverage: Decimal = _ONE
     funding_interval_ns: int = 0
     fee_in_base: bool = False
+    fee_told: bool = True
 
     def tick_at(self, price: Decimal) -> Decimal:
         """The price step in force at ``price``."""

@@ -68,6 +68,11 @@ class Position(Message):
         fees = self.fees + fill.quote_fee
         return msgspec.structs.replace(self, quantity=quantity, cost=cost, realized=realized, fees=fees)
 
+    def recharge(self, quantity: Decimal) -> Position:
+        """The position when ``quantity`` is held: the difference was more or less of a fee, at the average price."""
+        moved = (quantity - self.quantity) * self.average_price
+        return msgspec.structs.replace(self, quantity=quantity, cost=self.cost + moved, fees=self.fees - moved)
+
     def tradable(self, lot: Decimal) -> Position:
         """The part of it that can be traded: whole lots, at the same average price (``lot`` 0: all of it).
 

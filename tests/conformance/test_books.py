@@ -13,7 +13,7 @@ from exchanges.simulators.bybit import BybitSimulator
 from tests.conformance.desk import Stand, desk
 from tests.conformance.floor import Floor
 from tests.conformance.matrix import Fault, put_through
-from tests.conformance.stands import BYBIT, STANDS, simulator_settings
+from tests.conformance.stands import ALPACA_PAIR, BYBIT, STANDS, simulator_settings
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -46,6 +46,26 @@ def test_funding_is_journaled_once_and_the_cash_is_what_the_books_make_of_the_de
                 ours = sorted((event.payment_id, event.amount) for event in paid)
                 assert ours == sorted((one["execution_id"], -Decimal(one["amount"])) for one in books["fundings"])
                 assert floor.books().realized == Decimal(books["cash"]) - Decimal(books["deposited"])
+            finally:
+                await made.exchange.close()
+                floor.close()
+                await asyncio.sleep(0)
+
+    asyncio.run(run())
+
+
+def test_a_fee_the_venue_does_not_tell_is_corrected_by_what_it_says_is_held(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with desk(ALPACA_PAIR, {"taker_fee": Decimal("0.0015")}, {"crypto_taker_fee": Decimal("0.0025")}) as made:
+            floor = Floor(made, tmp_path, made.simulator.currency)
+            try:
+                await floor.open()
+                floor.want(Side.BUY)
+                found = await floor.quiet()
+                assert found.reconciled, found.differences
+                symbol, quantity = floor.symbol, made.stand.quantity
+                assert floor.books().positions[symbol].quantity == quantity * (1 - Decimal("0.0015"))
+                assert floor.books().repairs[-1].what == "fee reckoned"
             finally:
                 await made.exchange.close()
                 floor.close()

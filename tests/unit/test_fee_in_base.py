@@ -147,19 +147,17 @@ def test_an_execution_says_whether_its_fee_is_off_the_coins(row: dict[str, str],
 
 # -- the exchange connection -----------------------------------------------------------------
 
-SPOT = make_instrument(BTC, fee_in_base=True)
 
-
-def holding() -> tuple[ExchangeBrain, FakeContext]:
-    """A connection that has bought 0.01234 and got 0.01232766 of it."""
+def holding(*, fee_told: bool = True, fee: str = "0.00001234", lot: str = "0.001") -> tuple[ExchangeBrain, FakeContext]:
+    """A connection that has bought 0.01234 and got 0.01232766 of it, unless another fee is asked for."""
     brain, ctx = make_brain(symbols=(BTC,)), FakeContext(EXCHANGE, journal=False)
     ctx.start(brain)
     connect(brain, ctx)
-    tell(brain, ctx, InstrumentsReport((SPOT,)))
+    tell(brain, ctx, InstrumentsReport((make_instrument(BTC, fee_in_base=True, fee_told=fee_told, lot=D(lot)),)))
     ctx.deliver(brain, CaughtUp(0), "bus")
     reconcile(brain, ctx)
-    order = approve(brain, ctx, approved(quantity=D("0.01234")))
-    fill = venue_fill(order, "e1", "0.01234", fee=D("0.00001234"), fee_currency="BTC", fee_in_base=True)
+    order = approve(brain, ctx, approved(quantity=D("0.01234"), price=D(500)))
+    fill = venue_fill(order, "e1", "0.01234", fee=D(fee), fee_currency="BTC", fee_in_base=True)
     tell(brain, ctx, FillReport(fill))
     ctx.clear()
     return brain, ctx
@@ -182,9 +180,11 @@ def test_a_difference_below_a_lot_is_taken_over_without_stopping_the_symbol() ->
         ctx.advance(brain, 40 * SECOND)
         reconcile(brain, ctx, positions=(VenuePosition(BTC, D("0.0123276"), D(7)),))
     (repaired,) = ctx.sent(Repaired)
-    assert (repaired.what, repaired.position) == (
-        "fee rounding", msgspec.structs.replace(before, quantity=D("0.0123276"))
-    )  # fmt: skip
+    after = repaired.position
+    assert repaired.what == "fee rounding"
+    assert after is not None
+    assert (after.quantity, after.average_price) == (D("0.0123276"), before.average_price)
+    assert after.cost + after.fees == before.cost + before.fees, "the cash has not moved"
     assert not brain.state.halted
     assert not ctx.sent(SymbolHalted)
 
@@ -195,6 +195,22 @@ def test_a_difference_of_a_lot_still_stops_it() -> None:
         ctx.advance(brain, 40 * SECOND)
         reconcile(brain, ctx, positions=(VenuePosition(BTC, D("0.01132766"), D(100)),))
     assert BTC in brain.state.halted
+
+
+@pytest.mark.parametrize(("rate", "halted"), [("0.0015", False), ("0.004", False), ("0.006", True)])
+def test_a_fee_that_was_reckoned_is_corrected_by_what_is_held(rate: str, halted: bool) -> None:
+    brain, ctx = holding(fee_told=False, fee="0.0000308500", lot="0.000001")
+    ours = brain.state.positions[BTC]
+    theirs = D("0.01234") * (1 - D(rate))
+    for _ in range(2):
+        ctx.advance(brain, 40 * SECOND)
+        reconcile(brain, ctx, positions=(VenuePosition(BTC, theirs, D(7)),))
+    assert brain.state.positions[BTC].quantity == theirs
+    assert (BTC in brain.state.halted) is halted
+    if not halted:
+        assert brain.state.positions[BTC].fees == (D("0.01234") - theirs) * 100
+        assert brain.state.positions[BTC].average_price == ours.average_price
+        assert [repaired.what for repaired in ctx.sent(Repaired)] == ["fee reckoned"]
 
 
 def test_a_panic_sells_whole_lots_and_is_over_when_only_crumbs_are_left() -> None:
