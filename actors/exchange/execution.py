@@ -288,7 +288,7 @@ class Execution:
         """An order that someone else placed: known while it works, so that it can be adopted."""
         ctx.count("exchange.foreign_orders")
         self._state.foreign.pop(view.venue_id, None)
-        if not view.status.final:
+        if view.venue_id and not view.status.final:
             self._state.foreign[view.venue_id] = view
 
     # -- upkeep ----------------------------------------------------------------------------

@@ -86,7 +86,7 @@ class Reconciler:
             ctx.count("exchange.fetches_incomplete")
             self.fetch_by(ctx.now + self._settings.refetch_ns)
             return
-        state.foreign = {order.venue_id: order for order in answer.orders if not state.ours(order)}
+        state.foreign = {o.venue_id: o for o in answer.orders if o.venue_id and not state.ours(o)}
         self._unlisted(answer, ctx)
         self._missing_fills(answer, ctx)
         self._positions(answer, ctx)
