@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from actors.names import BUS
 from conf import Settings
+from runtime.behavior import Behavior
 from runtime.host.engine import Engine
 from runtime.host.host import Host
+from runtime.supervision.assignment import Assignment, CellAssignment
 
 
 class TradingHost(Host):
@@ -17,6 +21,18 @@ class TradingHost(Host):
         super().__init__(assignment, spare)
         self.settings = Settings.model_validate_json(self.assignment.settings)
         self.linger_ns = int(self.settings.bus.linger_ms * 1e6)
+
+    @classmethod
+    def builder(cls, assignment: Assignment) -> Callable[[CellAssignment], Behavior]:
+        """``build`` of a host that is never started: what a replay makes its brains with.
+
+        Raises:
+            ValueError: the assignment's settings are none of this program's.
+        """
+        host = cls.__new__(cls)
+        host.assignment, host.name = assignment, assignment.host
+        host.settings = Settings.model_validate_json(assignment.settings)
+        return host.build
 
     def engine_or_fail(self) -> Engine:
         """The engine of a running host."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+
 ROOT = "root"
 BUS = "bus"
 RISK = "risk"
@@ -10,6 +13,8 @@ GATEWAY = "gateway"
 EXCHANGES = "exchanges"
 STRATEGIES = "strategies"
 STRATEGY = "strategy"
+LONGEST = 80
+"""Characters of symbols in a name, at most."""
 
 SESSION_NOTE = "session.json"
 """In a store: the word a session leaves of itself while it is up."""
@@ -31,6 +36,14 @@ def venue(name: str) -> str:
 
 def strategy(label: str, symbol: str) -> str:
     return f"{STRATEGY}/{label}/{symbol}"
+
+
+def strategy_together(label: str, symbols: Sequence[str]) -> str:
+    """A strategy on several symbols at once; with many of them, a digest of their names stands for the rest."""
+    joined = "+".join(symbols)
+    if len(joined) > LONGEST:
+        joined = f"{symbols[0]}+{hashlib.blake2b(joined.encode(), digest_size=6).hexdigest()}"
+    return strategy(label, joined)
 
 
 def strategy_pool(label: str, number: int) -> str:

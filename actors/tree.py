@@ -11,12 +11,14 @@ from actors.exchange.brain import KINDS as EXCHANGE_KINDS
 from actors.learner.brain import KINDS as LEARNER_KINDS
 from actors.risk.brain import KINDS as RISK_KINDS
 from actors.strategy.brain import KINDS as STRATEGY_KINDS
-from actors.strategy.plan import StrategyPlan
+from actors.strategy.plan import StrategyPlan, planned
 from conf import Settings
 from runtime.supervision.assignment import CellAssignment
 from runtime.supervision.policy import Intensity
 from runtime.supervision.spec import ChildSpec, SupervisorSpec, encode_spec
+from runtime.tape.format import TapeRules
 from runtime.telemetry.logs import LogRules
+from strategies.registry import resolve
 
 SUPERVISOR = "actors.supervisor:TradingSupervisor"
 BUS_SNAPSHOT_S = 5.0
@@ -142,13 +144,14 @@ class Planner:
         return self.supervisor(names.EXCHANGES, children)
 
     def strategy_cell(self, plan: StrategyPlan) -> CellAssignment:
-        """The cell of one strategy on one symbol."""
+        """The cell of one strategy on its symbols; see ``actors.strategy.brain.KINDS`` for what it subscribes to."""
+        connections = dict.fromkeys(map(names.exchange_of, plan.every))
         return self.cell(
-            names.strategy(plan.label, plan.symbol),
+            plan.cell,
             STRATEGY_KINDS,
-            (names.BUS, names.exchange_of(plan.symbol)),
-            index="symbol",
-            value=plan.symbol,
+            (names.BUS, *connections),
+            index="" if plan.symbols else "symbol",
+            value="" if plan.symbols else plan.symbol,
             config=msgspec.msgpack.encode(plan),
         )
 
@@ -164,14 +167,18 @@ class Planner:
         return hosts
 
     def configured(self) -> list[StrategyPlan]:
-        """A plan for each configured strategy and symbol."""
-        return [
-            StrategyPlan(
-                label=entry.tag, symbol=symbol, name=entry.name, params=dict(entry.params), dry_run=entry.dry_run
-            )
-            for entry in self.settings.strategies
-            for symbol in self.settings.symbols_of(entry)
-        ]
+        """A plan for each configured strategy and symbol; one for all symbols of a strategy that has them together.
+
+        Raises:
+            StrategyError: a strategy's class can't be found.
+        """
+        plans: list[StrategyPlan] = []
+        for entry in self.settings.strategies:
+            capital = float(entry.capital)
+            plan = StrategyPlan(entry.tag, "", entry.name, dict(entry.params), entry.dry_run, capital=capital)
+            together = entry.symbols_together or resolve(entry.name).together
+            plans += planned(plan, self.settings.symbols_of(entry), together=together)
+        return plans
 
     def strategies(self, plans: Sequence[StrategyPlan]) -> ChildSpec:
         """The supervisor of the strategies."""
@@ -186,7 +193,7 @@ class Planner:
             self.strategies(self.configured() if strategies else []),
             self.child(names.GATEWAY, "gateway", "actors.gateway.actor:Gateway"),
         ]
-        told = self.settings.logging
+        told, audit = self.settings.logging, self.settings.audit
         return SupervisorSpec(
             name=names.ROOT,
             kind="root",
@@ -194,4 +201,5 @@ class Planner:
             intensity=self.intensity,
             run_dir=str(self.settings.store),
             logs=LogRules(told.level.upper(), told.max_mb << 20, told.keep),
+            tapes=TapeRules(audit.enabled, audit.max_mb << 20, audit.effects),
         )

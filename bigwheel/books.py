@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from actors.bus.lifecycle import STATE_OF
-from actors.messages.orders import ExchangeState, Filled, OrderChanged, Paid, Repaired
+from actors.messages.orders import ExchangeState, Filled, LegPlanned, OrderChanged, Paid, Repaired
 from actors.messages.signals import SignalEvent
 from exchanges.model.order import Fill, Order
 from exchanges.model.position import Position
@@ -34,6 +34,8 @@ class Books:
         self.states: dict[str, SignalState] = {}
         self.passed: Counter[str] = Counter()
         self.orders: dict[str, Order] = {}
+        self.planned: set[str] = set()
+        """Client ids of orders that flows planned one by one: each attempt of a leg is an intent of its own."""
         self.executions: set[str] = set()
         self.trades: list[Fill] = []
         """Every journaled execution, in its order, one that is there twice twice."""
@@ -58,6 +60,8 @@ class Books:
             self._step(event)
         elif isinstance(event, OrderChanged):
             self.orders[event.order.client_id] = event.order
+        elif isinstance(event, LegPlanned):
+            self.planned.add(event.order.client_id)
         elif isinstance(event, Filled):
             self._fill(event)
         elif isinstance(event, Repaired):

@@ -45,12 +45,16 @@ class GatewayClient:
 
     def control(self, action: str, target: str = "", reason: str = "") -> str:
         """Give an order; returns the id it is journaled under."""
-        answer = self._call("POST", "/control", {"action": action, "target": target, "reason": reason})
+        answer = self.post("/control", json.dumps({"action": action, "target": target, "reason": reason}).encode())
         return str(answer["id"])
 
-    def _call(self, method: str, path: str, body: dict[str, str] | None) -> dict[str, Any]:
+    def post(self, path: str, body: bytes) -> dict[str, Any]:
+        """Send JSON that acts; returns the answer."""
+        return self._call("POST", path, body)
+
+    def _call(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
         url = self.url() + path
-        request = urllib.request.Request(url, method=method, data=json.dumps(body).encode() if body else None)
+        request = urllib.request.Request(url, method=method, data=body)
         if body is not None:
             request.add_header("Authorization", f"Bearer {read_token(token_path(self.store, self._token_file))}")
             request.add_header("Content-Type", "application/json")

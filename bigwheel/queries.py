@@ -135,7 +135,7 @@ def _everything(journal: History) -> Iterator[Record]:
 
 
 def _row(journal: History, signal_id: str) -> SignalRow | None:
-    steps = [record for record in _whole(journal, signal_id) if record.kind in _STEPS]
+    steps = [record for record in whole(journal, signal_id) if record.kind in _STEPS]
     if not steps or not isinstance(first := steps[0].event, Generated):
         return None
     states = [_STEPS[record.kind] for record in steps]
@@ -143,7 +143,7 @@ def _row(journal: History, signal_id: str) -> SignalRow | None:
     return SignalRow(first.signal, str(states[-1]), _detail(steps), steps[-1].ts, ended)
 
 
-def _whole(journal: History, signal_id: str) -> Iterator[Record]:
+def whole(journal: History, signal_id: str) -> Iterator[Record]:
     """Every record of a signal, oldest first."""
     after = 0
     while page := journal.read(after, PAGE, index="signal", value=signal_id):

@@ -88,7 +88,8 @@ def compare(journal: Books, venue: str, books: VenueBooks) -> Agreement:
     ours = {key: order for key, order in journal.orders.items() if order.symbol.startswith(prefix)}
     unknown = sorted(set(theirs) - set(ours))
     missing = sorted(key for key, order in ours.items() if order.status not in _UNSEEN and key not in theirs)
-    legs = Counter(key.rpartition("-")[0] for key in theirs if key.startswith(OUR_PREFIX))
+    ours_there = [key for key in theirs if key.startswith(OUR_PREFIX) and key not in journal.planned]
+    legs = Counter(key.rpartition("-")[0] for key in ours_there)
     doubled = sum(times - 1 for times in legs.values())
     seen = Counter(trade(fill) for fill in journal.trades if fill.symbol.startswith(prefix))
     happened = Counter(trade(fill) for fill in books.fills)

@@ -6,6 +6,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,14 +15,18 @@ import ray
 from ray import cloudpickle
 
 from actors import names
-from actors.strategy.plan import StrategyPlan
+from actors.gateway.requests import MANUAL
+from actors.strategy.plan import StrategyPlan, planned
 from actors.tree import Planner
 from bigwheel.client import GatewayClient
 from bigwheel.errors import SessionError, UsageError
+from bigwheel.executions import ExecutionStatus, execute, execution_status, withdraw
 from bigwheel.orders import OrderRow, named, working
 from bigwheel.queries import SignalRow, open_journal, select
 from bigwheel.session import Session, start_ray
 from conf import Settings, load
+from exchanges.model.flow import Flow
+from exchanges.model.order import Side
 from runtime.supervision.spec import encode_spec
 from strategies.registry import resolve
 from strategies.strategy import Strategy
@@ -30,24 +35,35 @@ OUR_PACKAGES = frozenset({"runtime", "conf", "exchanges", "strategies", "actors"
 
 
 class Handle:
-    """A submitted strategy on its symbols."""
+    """A submitted strategy on its symbols; ``cells`` are the actors that run it, by their logical names."""
 
-    def __init__(self, runtime: Runtime, label: str, symbols: tuple[str, ...], hosts: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        label: str,
+        symbols: tuple[str, ...],
+        hosts: tuple[str, ...],
+        cells: tuple[str, ...] = (),
+    ) -> None:
         self.label, self.symbols = label, symbols
+        self.cells = cells or tuple(names.strategy(label, symbol) for symbol in symbols)
         self._runtime, self._hosts = runtime, hosts
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """By symbol: the actor's state, and what the strategy's brain says of itself."""
+        """By symbol: the actor's state, and what the strategy's brain says of itself and of that symbol."""
         found: dict[str, dict[str, Any]] = {}
         for child in self._runtime.strategy_actors():
             for cell in (child.get("detail") or {}).get("cells", []):
                 said = cell.get("detail") or {}
-                if said.get("label") == self.label and said.get("symbol") in self.symbols:
-                    found[said["symbol"]] = {
+                traded = said.get("by_symbol", {}) if said.get("label") == self.label else {}
+                for symbol in set(traded) & set(self.symbols):
+                    found[symbol] = {
                         "state": child["state"] if child["state"] != "running" else cell["state"],
                         "error": cell["error"],
                         "restarts": child["restarts"] + cell["restarts"],
                         **said,
+                        **traded[symbol],
+                        "symbol": symbol,
                     }
         return found
 
@@ -64,8 +80,8 @@ class Handle:
             self._runtime.remove(host)
 
     def _control(self, action: str) -> None:
-        for symbol in self.symbols:
-            self._runtime.control(action, target=names.strategy(self.label, symbol))
+        for cell in self.cells:
+            self._runtime.control(action, target=cell)
 
 
 class Runtime:
@@ -134,6 +150,7 @@ class Runtime:
         *,
         label: str = "",
         dry_run: bool = False,
+        together: bool = False,
     ) -> Handle:
         """Run a strategy, one actor for each symbol. The class may live in a script or a notebook.
 
@@ -143,6 +160,7 @@ class Runtime:
             params: The strategy's own parameters.
             label: Its name in the journal; by default its class's, in lower case.
             dry_run: Its signals stop at the last gate.
+            together: One instance listens to all the symbols, as it does when the class says ``together = True``.
 
         Raises:
             UsageError: no strategy, no or unknown symbols, or a label that is taken.
@@ -150,14 +168,10 @@ class Runtime:
         owner = resolve(strategy) if isinstance(strategy, str) else strategy
         wanted = self._symbols(symbols)
         label = label or (strategy if isinstance(strategy, str) else owner.__name__.lower())
-        owner.create(wanted[0], dict(params or {}), label)  # faulty parameters show here, not in the actor
         pickled = b"" if isinstance(strategy, str) else _pickle(owner)
-        plans = [
-            StrategyPlan(
-                label, symbol, f"{owner.__module__}:{owner.__qualname__}", dict(params or {}), dry_run, pickled
-            )
-            for symbol in wanted
-        ]
+        plan = StrategyPlan(label, "", f"{owner.__module__}:{owner.__qualname__}", dict(params or {}), dry_run, pickled)
+        plans = planned(plan, wanted, together=together or owner.together)
+        owner.create(wanted[0], plan.params, label, plans[0].symbols)  # what is faulty shows here, not in the actor
         supervisor = self._supervisor()
         hosts = Planner(self.settings).strategy_hosts(plans, group=label)
         try:
@@ -165,7 +179,7 @@ class Runtime:
                 ray.get(supervisor.add.remote(encode_spec(spec)), timeout=60)
         except ray.exceptions.RayTaskError as error:
             raise UsageError(f"the strategy {label} was not added: {error.cause or error}") from error
-        handle = Handle(self, label, wanted, tuple(spec.name for spec in hosts))
+        handle = Handle(self, label, wanted, tuple(spec.name for spec in hosts), tuple(plan.cell for plan in plans))
         self._await(handle)
         return handle
 
@@ -183,6 +197,58 @@ class Runtime:
         """Signals from the journal, the one that changed last first."""
         with open_journal(self.settings.store) as journal:
             return select(journal, state=state, symbol=symbol, strategy=strategy, since_ns=since_ns, limit=limit)
+
+    def execute_signal(
+        self,
+        symbol: str,
+        side: Side | str,
+        quantity: Decimal | str | float | None = None,
+        *,
+        flow: Flow | None = None,
+        limit_price: Decimal | str | float | None = None,
+        reduce_only: bool = False,
+        strategy: str = MANUAL,
+        reason: str = "",
+        ttl_s: float = 10.0,
+    ) -> str:
+        """Give a signal by hand: it passes risk and all gates like a strategy's. Returns its id once it is journaled.
+
+        Args:
+            symbol: A full symbol of the session.
+            side: ``buy`` or ``sell``.
+            quantity: Base units; left out, the risk supervisor sizes it.
+            flow: How it is to be carried out, such as ``Twap(...)``; left out, as one order that takes at once.
+            limit_price: The worst price.
+            reduce_only: It may only lower a position.
+            strategy: Whom it, and what it fills, is booked under.
+            reason: Shown by ``bigwheel why``.
+            ttl_s: Seconds within which it must be approved and begun.
+
+        Raises:
+            UsageError: the order is faulty.
+            SessionError: the session does not take it.
+        """
+        amounts = {"quantity": quantity, "limit_price": limit_price}
+        return execute(
+            self._client,
+            self._symbols(symbol)[0],
+            side,
+            flow=flow,
+            reduce_only=reduce_only,
+            strategy=strategy,
+            reason=reason,
+            ttl_s=ttl_s,
+            **{name: None if amount is None else str(amount) for name, amount in amounts.items()},
+        )
+
+    def get_execution_status(self, signal_id: str) -> ExecutionStatus:
+        """State, orders, what has filled and what is left of a signal; raises ``UsageError`` if there is none."""
+        with open_journal(self.settings.store) as journal:
+            return execution_status(journal, signal_id)
+
+    def withdraw(self, signal_id: str, reason: str = "") -> None:
+        """Cancel what a signal led to, as far as it has not happened."""
+        withdraw(self._client, signal_id, reason)
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """By symbol: position, average entry, realised and unrealised profit."""

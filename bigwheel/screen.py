@@ -24,6 +24,7 @@ def render(overview: dict[str, Any], *, url: str = "", dashboard: str = "") -> R
     return Group(
         _head(overview),
         _symbols(overview["symbols"]),
+        _strategies(overview.get("strategies", {}), overview.get("portfolio", {})),
         _signals(overview["signals"]),
         _actors(overview["actors"]),
         _links(url, dashboard),
@@ -70,6 +71,29 @@ def _symbols(symbols: dict[str, Any]) -> Table:
     if len(symbols) > MOST_ROWS:
         table.add_row(f"... {len(symbols) - MOST_ROWS} more", *[""] * 6)
     return table
+
+
+def _strategies(strategies: dict[str, Any], portfolio: dict[str, Any]) -> Table:
+    """One line for each strategy, and one for all of them where there are several."""
+    table = Table("strategy", "share", "profit", "return", "drawdown", "sharpe", "hit rate", "factor", "in market")
+    rows = list(strategies.items())[:MOST_ROWS]
+    for name, facts in [*rows, ("together", {**portfolio, "share": 1.0})] if len(strategies) > 1 else rows:
+        table.add_row(
+            name,
+            _figure(facts["share"]),
+            f"{facts['profit']:+.2f}",
+            _figure(facts["return"], "+.2%"),
+            _figure(facts["drawdown"]),
+            _figure(facts["sharpe"], ".2f"),
+            _figure(facts["hit_rate"], ".0%"),
+            _figure(facts["profit_factor"], ".2f"),
+            _figure(facts["in_market"], ".0%"),
+        )
+    return table
+
+
+def _figure(value: float | None, form: str = ".2%") -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _signals(signals: dict[str, int]) -> Text:

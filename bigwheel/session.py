@@ -66,6 +66,19 @@ class StoreLock:
             self._file = None
 
 
+def holder(store: Path) -> str:
+    """The process whose session uses ``store`` now; empty if there is none."""
+    path = store / "run.lock"
+    if not path.exists():
+        return ""
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return file.read().strip() or "unknown"
+    return ""
+
+
 def start_ray(settings: Settings) -> Any:
     """Start Ray on this machine, or join the cluster that ``settings`` name; returns its context."""
     os.environ.setdefault("RAY_worker_niceness", "0")

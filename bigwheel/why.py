@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.messages.learning import FeedbackIssued, Lesson
-from actors.messages.orders import Adopted, Filled, OrderChanged, Paid
+from actors.messages.orders import Adopted, Filled, FlowEnded, LegPlanned, LegRefused, OrderChanged, Paid
 from actors.messages.signals import (
     Approved,
     Blocked,
@@ -18,6 +18,7 @@ from actors.messages.signals import (
     Learned,
     LifecycleViolation,
     Step,
+    Withdraw,
 )
 from bigwheel.errors import UsageError
 from bigwheel.times import stamp
@@ -95,6 +96,7 @@ def _approved(event: Approved) -> list[str]:
     return [
         f"APPROVED as {order.client_id}: {order.side} {order.quantity} {order.symbol} {order.type}{price} "
         f"{order.time_in_force}, reference price {order.reference_price}",
+        *([f"as a flow: {order.flow}, until {stamp(order.ends_ns)}"] if order.flow is not None else []),
         *_steps(event.steps),
     ]
 
@@ -131,6 +133,33 @@ def _order(event: OrderChanged) -> list[str]:
         f"{f', venue id {order.venue_id}' if order.venue_id else ''}{note}",
         *timing,
     ]
+
+
+def _leg(event: LegPlanned) -> list[str]:
+    order = event.order
+    price = f" at {order.price}" if order.price is not None else ""
+    return [
+        f"leg {event.number}.{event.attempt} ({event.role.value}) planned as {order.client_id}: {order.side} "
+        f"{order.quantity} {order.type}{price} {order.time_in_force}{', reduce-only' if order.reduce_only else ''}",
+        f"why: {event.reason}",
+    ]
+
+
+def _leg_refused(event: LegRefused) -> list[str]:
+    return [f"leg {event.client_id} refused: {event.reason}"]
+
+
+def _flow_ended(event: FlowEnded) -> list[str]:
+    what = "the flow's entry ended, its exits go on" if event.lives_on else "the flow ended"
+    exited = f", closed again {event.exited}" if event.exited else ""
+    return [
+        f"{what}: {event.code}{f' {event.detail}' if event.detail else ''}",
+        f"filled {event.filled} at {event.average_price:.8g} on average{exited}",
+    ]
+
+
+def _withdrawn(event: Withdraw) -> list[str]:
+    return [f"withdrawn by {event.by}: {event.reason or 'no reason given'}"]
 
 
 def _filled(event: Filled) -> list[str]:
@@ -171,6 +200,10 @@ _TELLERS: dict[str, Callable[[Any], list[str]]] = {
     "Executing": _executing,
     "Adopted": _adopted,
     "OrderChanged": _order,
+    "LegPlanned": _leg,
+    "LegRefused": _leg_refused,
+    "FlowEnded": _flow_ended,
+    "Withdraw": _withdrawn,
     "Filled": _filled,
     "Executed": _executed,
     "Learned": _learned,

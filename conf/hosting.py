@@ -1,4 +1,4 @@
-"""Settings of what the actors run on: Ray, bus, gateway, supervision, logging."""
+"""Settings of what the actors run on: Ray, bus, gateway, supervision, logging, audit."""
 
 from __future__ import annotations
 
@@ -100,3 +100,15 @@ class LoggingSettings(Section):
     )
     max_mb: Count = Field(default=50, description="a log file is rotated at this size, in MiB")
     keep: Annotated[int, Field(ge=0)] = Field(default=5, description="rotated files kept")
+
+
+class AuditSettings(Section):
+    """The tapes: what each actor was given and did, from which `bigwheel replay` runs it again."""
+
+    enabled: bool = Field(default=True, description="true keeps a tape of every actor, in the store")
+    max_mb: Annotated[int, Field(ge=8)] = Field(
+        default=64, description="the most that one actor's tapes may take, in MiB; the oldest go first"
+    )
+    effects: Literal["full", "digest"] = Field(
+        default="full", description="full keeps what an actor did; digest a checksum of it, which takes less room"
+    )

@@ -90,6 +90,10 @@ _KALSHI_DEMO = {
     "rest_url": _KALSHI_DEMO_HOSTS,
     "socket_url": ("external-api-ws.demo.kalshi.co", *_KALSHI_DEMO_HOSTS),
 }
+_HYPERLIQUID_HOST = ("api.hyperliquid.xyz",)
+_HYPERLIQUID = {"rest_url": _HYPERLIQUID_HOST, "socket_url": _HYPERLIQUID_HOST}
+_HYPERLIQUID_TEST_HOST = ("api.hyperliquid-testnet.xyz",)
+_HYPERLIQUID_TEST = {"rest_url": _HYPERLIQUID_TEST_HOST, "socket_url": _HYPERLIQUID_TEST_HOST}
 
 
 def _embedded(*names: str) -> Access:
@@ -117,6 +121,13 @@ TABLE: Mapping[str, Mapping[Mode, Access]] = {
         Mode.PAPER: Access(_KALSHI, needs_key=True),
         Mode.DEMO: Access(_KALSHI_DEMO, needs_key=True),
         Mode.LIVE: Access(_KALSHI, needs_key=True),
+    },
+    "hyperliquid": {
+        Mode.SIM: _embedded("rest_url", "socket_url"),
+        Mode.PAPER: Access(_HYPERLIQUID, needs_key=False),
+        # The testnet: a chain of its own, with play money and prices of its own.
+        Mode.DEMO: Access(_HYPERLIQUID_TEST, needs_key=True),
+        Mode.LIVE: Access(_HYPERLIQUID, needs_key=True),
     },
 }
 

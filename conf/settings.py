@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from conf import modes
-from conf.hosting import BusSettings, GatewaySettings, LoggingSettings, RaySettings, SupervisionSettings
+from conf.hosting import AuditSettings, BusSettings, GatewaySettings, LoggingSettings, RaySettings, SupervisionSettings
+from conf.risk import RiskSettings
 from conf.section import Names, Section
-from conf.trading import LearnerSettings, RiskSettings, StrategySettings, check_symbols
+from conf.trading import LearnerSettings, StrategySettings, check_symbols
 from conf.venues import PaperSettings, SimulatorSettings, VenueSections
 
 Mode = Literal["sim", "paper", "demo", "live"]
@@ -45,6 +46,7 @@ class Settings(Section):
     gateway: GatewaySettings = Field(default_factory=GatewaySettings, description="the API and the dashboard")
     supervision: SupervisionSettings = Field(default_factory=SupervisionSettings, description="restarts")
     logging: LoggingSettings = Field(default_factory=LoggingSettings, description="log files")
+    audit: AuditSettings = Field(default_factory=AuditSettings, description="the tapes that a replay runs")
 
     @field_validator("symbols")
     @classmethod

@@ -1,10 +1,10 @@
-"""Settings of what decides: strategies, risk, learner."""
+"""Settings of what decides besides the risk supervisor: strategies, learner."""
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
@@ -30,12 +30,21 @@ def check_symbols(symbols: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class StrategySettings(Section):
-    """One strategy and the symbols it trades; each of its symbols gets an instance of its own."""
+    """One strategy and the symbols it trades; each gets an instance of its own, unless they are told together."""
 
     name: str = Field(min_length=1, description="a built-in strategy, or module:Class, or file.py:Class")
     label: str = Field(default="", description="its name in the journal and in status; the default is its name")
     params: dict[str, Parameter] = Field(default_factory=dict, description="its parameters by name")
     symbols: Names = Field(default=(), description="the symbols it trades; empty means all of the session's symbols")
+    symbols_together: bool = Field(
+        default=False, description="true: one instance gets the market data of all its symbols, also across venues"
+    )
+    capital: Amount = Field(
+        default=Decimal(10000), description="what its return and drawdown are measured against, quote currency"
+    )
+    share: Fraction = Field(
+        default=Decimal(1), description="the share of equity its sizes draw on, and of total_notional it may take"
+    )
     dry_run: bool = Field(default=False, description="true stops its signals at the last gate: nothing is ordered")
 
     @field_validator("symbols")
@@ -54,39 +63,6 @@ class StrategySettings(Section):
     def tag(self) -> str:
         """The label, or where none was given what follows the last ``:`` of the name."""
         return self.label or self.name.rpartition(":")[2]
-
-
-class RiskSettings(Section):
-    """The limits no order gets past. Money is in the account's quote currency."""
-
-    order_notional: Amount = Field(default=Decimal(2000), description="the largest order")
-    symbol_notional: Amount = Field(default=Decimal(5000), description="the largest exposure in one symbol, either way")
-    total_notional: Amount = Field(default=Decimal(15000), description="the largest exposure over all symbols together")
-    max_open_positions: Annotated[int, Field(ge=1)] = Field(
-        default=10, description="how many symbols may be held at once"
-    )
-    daily_loss: Amount = Field(default=Decimal(1000), description="the loss in one UTC day that stops new exposure")
-    orders_per_second: Annotated[int, Field(ge=1)] = Field(default=10, description="approvals in any second")
-    orders_per_minute: Annotated[int, Field(ge=1)] = Field(default=120, description="approvals in any minute")
-    max_data_age_s: Seconds = Field(default=5.0, description="market data older than this is missing data")
-    max_slippage: Fraction = Field(
-        default=Decimal("0.003"), description="how far from the reference price an order may fill"
-    )
-    equity_fraction: Fraction = Field(default=Decimal("0.01"), description="the share of equity one order is sized to")
-    order_type: Literal["market", "limit"] = Field(default="market", description="how approved signals are ordered")
-    cooldown_s: Annotated[float, Field(ge=0)] = Field(
-        default=1.0, description="the least time between two entries of one strategy in one symbol"
-    )
-
-    @model_validator(mode="after")
-    def _nested(self) -> RiskSettings:
-        if not self.order_notional <= self.symbol_notional <= self.total_notional:
-            raise ValueError(
-                "expected order_notional <= symbol_notional <= total_notional, found "
-                f"{self.order_notional}, {self.symbol_notional}, {self.total_notional}; raise the outer limit or lower "
-                "the inner one"
-            )
-        return self
 
 
 class LearnerSettings(Section):

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from conf.modes import KeyNames, Mode, address_faults, name_faults
 from conf.section import Amount, Seconds, Section
 
-Venue = Literal["alpaca", "bybit", "kalshi"]
+Venue = Literal["alpaca", "bybit", "hyperliquid", "kalshi"]
 VENUES: tuple[Venue, ...] = get_args(Venue)
 StreamName = Literal["trade", "quote", "bar", "book"]
 KeySource = Literal["env", "file", "pass", "keyring"]
@@ -214,19 +214,44 @@ class KalshiSection(VenueSettings):
     )
 
 
+class HyperliquidSection(VenueSettings):
+    """Hyperliquid: perpetuals (``hyperliquid:BTC``). The key is the account's address, the secret a private key."""
+
+    addresses = ("rest_url", "socket_url")
+
+    socket_url: str = Field(default="", description="base of the stream")
+    leverage: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        default=None, description="of every perpetual (cross), set on connecting; none leaves the account's own"
+    )
+    market_slippage: Annotated[Decimal, Field(ge=0, lt=1)] = Field(
+        default=Decimal("0.02"), description="how far through the best price a market order may go, as a fraction"
+    )
+    order_life_s: Seconds = Field(
+        default=7.0, description="how long after it was signed the venue may still take an order"
+    )
+    orders_per_second: Annotated[float, Field(ge=1)] = Field(default=10.0, description="order calls a second, at most")
+    weight_per_minute: Annotated[float, Field(ge=200)] = Field(
+        default=1200.0, description="weight of all calls a minute, at most; an order costs 1, a list 20"
+    )
+
+
 class VenueSections(Section):
     """One section for each venue; those of venues that aren't traded do nothing."""
 
     bybit: BybitSection = Field(default_factory=BybitSection, description="the connection to Bybit")
     alpaca: AlpacaSection = Field(default_factory=AlpacaSection, description="the connection to Alpaca")
     kalshi: KalshiSection = Field(default_factory=KalshiSection, description="the connection to Kalshi")
+    hyperliquid: HyperliquidSection = Field(
+        default_factory=HyperliquidSection, description="the connection to Hyperliquid"
+    )
 
     def __getitem__(self, venue: str) -> VenueSettings:
         return dict(self.items())[venue]
 
     def items(self) -> Iterator[tuple[str, VenueSettings]]:
         """Venue and section, as a mapping gives them."""
-        yield from (("bybit", self.bybit), ("alpaca", self.alpaca), ("kalshi", self.kalshi))
+        for venue in type(self).model_fields:
+            yield venue, getattr(self, venue)
 
     def faults(self, venue: str, mode: Mode) -> Iterator[str]:
         """What in a venue's section does not belong to ``mode``."""

@@ -81,7 +81,11 @@ class Context(Protocol):
 
 @runtime_checkable
 class Behavior(Protocol):
-    """One hosted brain."""
+    """One hosted brain.
+
+    One whose snapshot leaves out what a successor can do without says what that is in an attribute
+    ``forgets``: a replay that begins in the middle then does not hold it to market data and timers.
+    """
 
     def receive(self, message: Message, ctx: Context) -> None:
         """Handle one message. An exception makes the host restore and go on without it."""

@@ -23,6 +23,10 @@ class JournalCorruptError(JournalError, SetupError):
     """A stored record does not match its checksum, or the file is cut short."""
 
 
+class TapeError(BigwheelError):
+    """A tape can't be read by this program, or not be run again."""
+
+
 class FencedError(BigwheelError):
     """A newer incarnation exists: this one may neither write nor act."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol
 
-from exchanges.model.flow import Flow
+from exchanges.model.flow import Flow, fault
 from exchanges.model.market import MarketData, last_price
 from exchanges.model.order import Side
 from exchanges.model.position import Position
@@ -65,34 +65,62 @@ _NOBODY = (
 
 
 class Desk:
-    """One strategy on one symbol: identity, parameters, position, the data in hand.
+    """One strategy on its symbols: identity, parameters, positions, the data in hand.
 
-    ``trigger`` and ``kind`` say what the next signal comes from when it is not the market data
-    in hand (a fill, feedback, a timer); ``ordinal`` counts the signals of one trigger. ``lot`` is the
-    symbol's quantity step as last heard of, 0 before the first fill.
+    ``symbol`` is the first of ``symbols``. ``trigger`` and ``kind`` say what the next signal comes
+    from when it is not the market data in hand (a fill, feedback, a timer); ``ordinal`` counts the
+    signals of one trigger. ``latest`` is the newest data of each symbol that had a price, ``lots``
+    the quantity steps as last heard of.
     """
 
     __slots__ = (
-        "data", "driver", "dry_run", "given", "kind", "label", "lot", "ordinal", "params", "position", "symbol",
-        "threshold", "trigger", "ttl_ns",
+        "data", "driver", "dry_run", "given", "kind", "label", "latest", "lots", "ordinal", "params", "positions",
+        "symbol", "symbols", "thresholds", "trigger", "ttl_ns", "warming",
     )  # fmt: skip
 
-    def __init__(self, label: str, symbol: str, given: Mapping[str, Any], params: Any) -> None:
+    def __init__(
+        self, label: str, symbol: str, given: Mapping[str, Any], params: Any, symbols: tuple[str, ...] = ()
+    ) -> None:
         self.label, self.symbol = label, symbol
+        self.symbols = symbols or (symbol,)
         self.given, self.params = dict(given), params
-        self.position = Position(symbol)
-        self.lot = Decimal(0)
-        self.threshold = 0.0
+        self.positions = {each: Position(each) for each in self.symbols}
+        self.lots: dict[str, Decimal] = {}
+        self.thresholds = dict.fromkeys(self.symbols, 0.0)
         self.ttl_ns = 10 * SECOND
-        self.dry_run = False
+        self.dry_run = self.warming = False
         self.data: MarketData | None = None
+        self.latest: dict[str, MarketData] = {}
         self.trigger, self.kind, self.ordinal = "", "", 0
         self.driver: Driver = Detached()
 
     @property
-    def held(self) -> Position:
-        """What the strategy may trade of its position: whole lots."""
-        return self.position.tradable(self.lot)
+    def position(self) -> Position:
+        """The position in the first symbol."""
+        return self.positions[self.symbol]
+
+    def held(self, symbol: str) -> Position:
+        """What the strategy may trade of a position: whole lots."""
+        lot = self.lots.get(symbol)
+        return self.positions[symbol].tradable(lot) if lot else self.positions[symbol]
+
+    @property
+    def threshold(self) -> float:
+        """The threshold of the first symbol."""
+        return self.thresholds[self.symbol]
+
+    def listed(self, symbol: str) -> str:
+        """``symbol``, or the first one where it is empty.
+
+        Raises:
+            StrategyError: the strategy does not trade it.
+        """
+        if symbol and symbol not in self.positions:
+            raise StrategyError(
+                f"expected a symbol {self.label} trades ({', '.join(self.symbols)}), found {symbol!r}; add it to its "
+                "symbols, with symbols_together"
+            )
+        return symbol or self.symbol
 
     def signal(
         self,
@@ -107,21 +135,25 @@ class Desk:
         features: Mapping[str, float],
         sources: Mapping[str, float] | None = None,
         flow: Flow | None = None,
+        symbol: str = "",
     ) -> str:
         """Make and emit a signal; its id, or an empty string when it was withheld."""
-        data = self.data
-        if data is None:
+        symbol = self.listed(symbol)
+        hand = self.data
+        # The price is that of the signal's own symbol, whatever it was another symbol's data that led to it.
+        priced = hand if hand is not None and hand.symbol == symbol else self.latest.get(symbol)
+        if hand is None or priced is None:
             raise StrategyError(
-                f"expected market data of {self.symbol} before the first signal, found none yet; "
+                f"expected market data of {symbol} before the first signal, found none yet; "
                 "signal from on_tick, on_trade, on_quote, on_book or on_bar"
             )
-        cause_id = self.trigger or data.tick_id
-        cause = Cause(cause_id, self.kind or type(data).__name__, data.ts_ns, data.recv_ns, last_price(data))
+        cause_id = self.trigger or hand.tick_id
+        cause = Cause(cause_id, self.kind or type(hand).__name__, hand.ts_ns, hand.recv_ns, last_price(priced))
         ordinal, self.ordinal = self.ordinal, self.ordinal + 1
         signal = Signal(
-            id=signal_id(self.label, self.symbol, cause_id, ordinal),
+            id=signal_id(self.label, symbol, cause_id, ordinal),
             strategy=self.label,
-            symbol=self.symbol,
+            symbol=symbol,
             side=_side(side),
             conviction=_share(conviction),
             created_ns=self.driver.now,
@@ -134,8 +166,12 @@ class Desk:
             reduce_only=reduce_only,
             dry_run=self.dry_run,
             sources={name: _opinion(name, value) for name, value in (sources or {}).items()},
-            flow=flow,
+            flow=_carried(flow),
         )
+        if flow is not None:
+            wrong = fault(flow, self.symbol, signal.side, reduce_only=reduce_only, limit_price=signal.limit_price)
+            if wrong:
+                raise StrategyError(f"{wrong}; correct the call")
         return signal.id if self.driver.emit(signal) else ""
 
 
@@ -156,6 +192,15 @@ def _opinion(source: str, value: float) -> float:
     if not -1.0 <= value <= 1.0:
         raise StrategyError(f"expected the opinion of {source} from -1 (sell) to 1 (buy), found {value!r}; scale it")
     return float(value)
+
+
+def _carried(flow: Flow | None) -> Flow | None:
+    if flow is not None and not isinstance(flow, Flow):
+        raise StrategyError(
+            f"expected flow to be a way to carry out, such as Rest() or Twap(...), found {flow!r}; a feature needs "
+            "another name"
+        )
+    return flow
 
 
 def _span(seconds: float) -> int:

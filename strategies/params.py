@@ -44,13 +44,16 @@ def parameters(owner: type, given: Mapping[str, Any]) -> Any:
 
 def _declared(owner: type) -> dict[str, Any]:
     """The plain values among the class attributes below ``Strategy``: defaults of untyped parameters."""
+    ours = [base for base in owner.__mro__ if base.__module__ == "strategies.strategy"]
     found: dict[str, Any] = {}
     for base in reversed(owner.__mro__):
-        if base.__module__ != "strategies.strategy":
+        if base not in ours:
             found |= {
                 name: value
                 for name, value in vars(base).items()
-                if not name.startswith("_") and isinstance(value, bool | int | float | str)
+                if not name.startswith("_")
+                and isinstance(value, bool | int | float | str)
+                and not any(name in vars(known) for known in ours)
             }
     return found
 

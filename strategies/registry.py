@@ -14,6 +14,11 @@ from strategies.errors import StrategyError
 from strategies.strategy import Strategy
 
 BUILT_IN = {
+    "alpha": "strategies.alpha:Alpha",
+    "arbitrage": "strategies.arbitrage:Arbitrage",
+    "fair_value": "strategies.fair_value:FairValue",
+    "flow": "strategies.orderflow:OrderFlow",
+    "maker": "strategies.maker:Maker",
     "reversion": "strategies.reversion:Reversion",
     "trend": "strategies.trend:Trend",
 }

@@ -1,8 +1,8 @@
-"""What a user writes: a class derived from ``Strategy``, for one symbol at a time."""
+"""What a user writes: a class derived from ``Strategy``, for one symbol or for several together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol, Self
 
@@ -22,6 +22,8 @@ _DATA_HOOKS = {"on_trade": "Trade", "on_quote": "Quote", "on_bar": "Bar", "on_bo
 class Feedback(Protocol):
     """What was learned from earlier signals; see ``actors.messages.learning.FeedbackIssued``."""
 
+    @property
+    def symbol(self) -> str: ...
     @property
     def version(self) -> int: ...
     @property
@@ -47,9 +49,13 @@ class Strategy:
 
     Whatever you set on ``self`` is kept over a crash without code of yours, as long as it can
     be pickled. When the parameters change, it starts anew; the position stays.
+
+    With ``together = True`` one instance gets the data of all its symbols (``data.symbol`` tells which)
+    and names the symbol of a signal; otherwise each symbol has an instance of its own.
     """
 
     Params: ClassVar[type[StrategyParams] | None] = None
+    together: ClassVar[bool] = False
 
     desk: Desk
 
@@ -67,15 +73,17 @@ class Strategy:
         return self
 
     @classmethod
-    def create(cls, symbol: str, params: Mapping[str, Any] | None = None, label: str = "") -> Self:
-        """An instance for ``symbol``; the parameters are there before ``__init__`` runs.
+    def create(
+        cls, symbol: str, params: Mapping[str, Any] | None = None, label: str = "", symbols: tuple[str, ...] = ()
+    ) -> Self:
+        """An instance for ``symbol``, or for all of ``symbols``; the parameters are there before ``__init__`` runs.
 
         Raises:
             StrategyError: the parameters don't fit, or ``__init__`` wants arguments.
         """
         given = dict(params or {})
         self = object.__new__(cls)
-        self.desk = Desk(label or cls.__name__, symbol, given, parameters(cls, given))
+        self.desk = Desk(label or cls.__name__, symbol, given, parameters(cls, given), symbols)
         try:
             self.__init__()  # type: ignore[misc]
         except TypeError as error:
@@ -105,7 +113,10 @@ class Strategy:
         """Called for each state of the order book."""
 
     def on_bar(self, bar: Bar) -> None:
-        """Called for each closed bar; a bar still forming comes to ``on_tick`` alone."""
+        """Called for each closed bar; a bar still forming comes to ``on_tick`` alone.
+
+        With ``timeframes`` it is called for bars of those lengths alone, ``bar.interval_ns`` tells which.
+        """
 
     def on_fill(self, fill: Fill, position: Position) -> None:
         """Called once for each fill of this strategy's own orders; ``position`` is what it made of it."""
@@ -129,12 +140,39 @@ class Strategy:
         """Whether this class has a ``hook`` of its own."""
         return getattr(type(self), hook) is not getattr(Strategy, hook)
 
+    @property
+    def timeframes(self) -> Sequence[str]:
+        """The lengths of bars ``on_bar`` is called for, such as ``("1m", "5m")``; empty: the venue's own.
+
+        They are put together from the venue's shorter bars, or from trades where it has none that
+        fit. A plain class attribute will do; a property may look at ``self.params``.
+        """
+        return ()
+
+    @property
+    def history(self) -> Mapping[str, int]:
+        """How many past bars of which length ``on_bar`` is shown before live data begins: ``{"1m": 200}``.
+
+        Meanwhile ``self.warming`` is true and signals are withheld. There may be fewer, or none in a replay.
+        """
+        return {}
+
     # -- what it knows -------------------------------------------------------------
 
     @property
     def symbol(self) -> str:
-        """The symbol it trades, such as ``bybit:BTCUSDT``."""
+        """The symbol it trades, such as ``bybit:BTCUSDT``; the first one of several."""
         return self.desk.symbol
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Every symbol it trades."""
+        return self.desk.symbols
+
+    @property
+    def warming(self) -> bool:
+        """Whether the bar in hand is one of the past, shown to warm it up."""
+        return self.desk.warming
 
     @property
     def params(self) -> Any:
@@ -144,7 +182,12 @@ class Strategy:
     @property
     def position(self) -> Position:
         """What its own fills add up to, in whole lots; other strategies' fills on the symbol are not in it."""
-        return self.desk.held
+        return self.desk.held(self.desk.symbol)
+
+    @property
+    def positions(self) -> Mapping[str, Position]:
+        """``position`` by symbol."""
+        return {symbol: self.desk.held(symbol) for symbol in self.desk.symbols}
 
     @property
     def now(self) -> int:
@@ -169,6 +212,7 @@ class Strategy:
         limit_price: Quantity | None = None,
         flow: Flow | None = None,
         sources: Mapping[str, float] | None = None,
+        symbol: str = "",
         **features: float,
     ) -> str:
         """Say that you want to trade.
@@ -183,6 +227,7 @@ class Strategy:
             limit_price: the worst price you accept.
             flow: how it is to be carried out (``Twap``, ``Bracket``, ...); left out, as one order that takes at once.
             sources: the opinions it was made of, by name, from -1 (sell) to 1 (buy); each is judged by itself.
+            symbol: which of its symbols; left out, the first.
             features: the numbers behind it, by name.
 
         Returns:
@@ -199,6 +244,7 @@ class Strategy:
             features=features,
             sources=sources,
             flow=flow,
+            symbol=symbol,
         )
 
     def cancel(self, signal: str, reason: str = "") -> None:
@@ -213,13 +259,14 @@ class Strategy:
         """``signal`` to sell."""
         return self.signal(Side.SELL, conviction, reason, **options)
 
-    def exit(self, reason: str = "", conviction: float = 1.0, **options: Any) -> str:
+    def exit(self, reason: str = "", conviction: float = 1.0, symbol: str = "", **options: Any) -> str:
         """Close the whole position with a reduce-only signal; an empty string when there is none."""
-        held: Decimal = self.position.quantity
+        symbol = self.desk.listed(symbol)
+        held: Decimal = self.desk.held(symbol).quantity
         if not held:
             return ""
         side = Side.SELL if held > 0 else Side.BUY
-        return self.signal(side, conviction, reason, quantity=abs(held), reduce_only=True, **options)
+        return self.signal(side, conviction, reason, quantity=abs(held), reduce_only=True, symbol=symbol, **options)
 
     def timer(self, name: str, seconds: float) -> None:
         """Call ``on_timer(name)`` after ``seconds``; replaces a timer of that name. Survives a restart."""

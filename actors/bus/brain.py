@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from actors.bus import executions, intake, ledger, lessons, notices, sweep, verdicts
+from actors.bus import executions, flows, intake, ledger, lessons, notices, sweep, verdicts
 from actors.bus.fold import apply
 from actors.bus.ledger import BusState
 from actors.bus.settings import BusSettings
 from actors.bus.turn import Turn
 from actors.messages.control import ActorRestarted, ActorStopped, ControlTaken, DeadLetter, TradingStateChanged
 from actors.messages.learning import FeedbackIssued, Lesson
-from actors.messages.orders import Adopted, ExchangeState, Filled, OrderChanged, Paid, Repaired, SymbolHalted
-from actors.messages.signals import Emit, Unsent, Verdict
+from actors.messages.orders import (
+    Adopted,
+    ExchangeState,
+    Filled,
+    FlowEnded,
+    LegPlanned,
+    OrderChanged,
+    Paid,
+    Repaired,
+    SymbolHalted,
+)
+from actors.messages.signals import Emit, Unsent, Verdict, Withdraw
 from actors.names import RISK
 from runtime import codec
 from runtime.behavior import Context
@@ -28,6 +38,9 @@ _HANDLERS: dict[type[Message], Callable[[Turn, Any], None]] = {
     OrderChanged: executions.order_changed,
     Filled: executions.filled,
     Unsent: executions.unsent,
+    LegPlanned: flows.leg_planned,
+    FlowEnded: flows.flow_ended,
+    Withdraw: flows.withdraw,
     Lesson: lessons.lesson,
     FeedbackIssued: lessons.feedback,
     TradingStateChanged: notices.trading_state,

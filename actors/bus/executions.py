@@ -8,7 +8,7 @@ from actors import names
 from actors.bus.fold import ending, execution_key, order_key
 from actors.bus.ledger import Closed, Live
 from actors.bus.turn import Turn
-from actors.messages.orders import Filled, OrderChanged
+from actors.messages.orders import Filled, FlowEnded, OrderChanged
 from actors.messages.signals import Blocked, Executed, Executing, Expired, Unsent
 from exchanges.model.order import Order, OrderStatus
 from strategies.signal import SignalState
@@ -20,7 +20,7 @@ def order_changed(turn: Turn, message: OrderChanged) -> None:
     """Journal an order's new state, then take its signal on."""
     order = message.order
     closed = _book(turn, message, order.symbol, order_key(order) in turn.ledger.reports)
-    if closed is not None and not order.status.final:
+    if closed is not None and not order.status.final and message.signal_id not in turn.ledger.flows:
         turn.violate(
             message.signal_id,
             SignalState.EXECUTING.value,
@@ -32,7 +32,8 @@ def filled(turn: Turn, message: Filled) -> None:
     """Journal a fill once, then take its signal on; a fill of a signal that ended is raised."""
     fill = message.fill
     closed = _book(turn, message, fill.symbol, execution_key(message) in turn.ledger.executions)
-    if closed is not None and closed.client_id == fill.client_id:
+    late = closed is not None and (closed.flowed or closed.client_id == fill.client_id)
+    if late and message.signal_id not in turn.ledger.flows:
         turn.violate(
             message.signal_id,
             SignalState.EXECUTED.value,
@@ -81,12 +82,15 @@ def unsent(turn: Turn, message: Unsent) -> None:
 
 
 def settle(turn: Turn, live: Live) -> None:
-    """Derive the steps a signal has taken from its order and its fills; safe to repeat.
+    """Derive the steps a signal has taken from its order (or its flow) and its fills; safe to repeat.
 
     Executions are the truth, so a final order waits for its fills. What is still missing after
     ``missing_fills_ns`` can't be had any more, and the order's own totals are taken.
     """
     if live.order is None or live.state not in (SignalState.APPROVED, SignalState.EXECUTING):
+        return
+    if live.order.flow is not None:
+        _settle_flow(turn, live, live.order.client_id)
         return
     order = turn.ledger.orders.get(live.order.client_id)
     sent = order is not None and order.status is not OrderStatus.PENDING
@@ -108,6 +112,35 @@ def settle(turn: Turn, live: Live) -> None:
         turn.advance(live, Executed(signal.id, signal.strategy, signal.symbol, client_id, live.filled, average))
     else:
         turn.advance(live, _unfilled(turn, live, order))
+
+
+def _settle_flow(turn: Turn, live: Live, client_id: str) -> None:
+    """End the signal of a flow whose entry has ended, once its fills are in."""
+    ended, signal = live.ended, live.signal
+    if ended is None:
+        return
+    missing = live.filled < ended.filled
+    if missing and turn.ctx.now - live.final_ns < turn.settings.missing_fills_ns:
+        return
+    filled, average = max(live.filled, ended.filled), ended.average_price
+    if missing:
+        turn.ctx.count("bus.fills_missing")
+    elif live.filled > 0:
+        average = live.notional / live.filled
+    if filled <= 0:
+        turn.advance(live, _ended_unfilled(turn, live, ended))
+        return
+    if live.state is SignalState.APPROVED:
+        turn.advance(live, Executing(signal.id, signal.strategy, signal.symbol, client_id))
+    turn.advance(live, Executed(signal.id, signal.strategy, signal.symbol, client_id, filled, average))
+
+
+def _ended_unfilled(turn: Turn, live: Live, ended: FlowEnded) -> Blocked | Expired:
+    signal = live.signal
+    if not ended.expired:
+        return Blocked(signal.id, signal.strategy, signal.symbol, ended.gate, ended.code, ended.detail)
+    reason = f"{ended.code}: {ended.detail}" if ended.detail else ended.code
+    return Expired(signal.id, signal.strategy, signal.symbol, reason, turn.ctx.now - signal.created_ns)
 
 
 def _unfilled(turn: Turn, live: Live, order: Order) -> Blocked | Expired:

@@ -8,12 +8,24 @@ from typing import Any
 
 import msgspec
 
+from actors.bus.frame import Frame
 from actors.bus.ledger import Closed, Ledger, Live
 from actors.bus.lifecycle import STATE_OF
 from actors.bus.settings import BusSettings
 from actors.messages.control import ActorRestarted, ControlTaken, TradingStateChanged
 from actors.messages.learning import FeedbackIssued, Lesson
-from actors.messages.orders import Adopted, ExchangeState, Filled, OrderChanged, Paid, Repaired, SymbolHalted
+from actors.messages.orders import (
+    Adopted,
+    ExchangeState,
+    Filled,
+    FlowEnded,
+    LegPlanned,
+    LegRefused,
+    OrderChanged,
+    Paid,
+    Repaired,
+    SymbolHalted,
+)
 from actors.messages.signals import (
     Approved,
     Blocked,
@@ -26,6 +38,7 @@ from actors.messages.signals import (
     LifecycleViolation,
     SignalEvent,
     SignalStuck,
+    Withdraw,
 )
 from actors.window import remember
 from exchanges.model.order import Order
@@ -98,6 +111,8 @@ def _step(ledger: Ledger, settings: BusSettings, event: SignalEvent, seq: int, t
     elif isinstance(event, Approved):
         live.order, live.verdict = event.order, f"order|{event.order.client_id}"
         ledger.last_approved = event.signal_id
+        if event.order.flow is not None:
+            ledger.flows[event.signal_id] = Frame(event.order)
     if live.state is not state:
         live.state, live.since_ns, live.stuck = state, ts, False
         _total(ledger, state)
@@ -121,6 +136,7 @@ def _end(ledger: Ledger, settings: BusSettings, event: SignalEvent, seq: int, ts
         ending=how,
         client_id=live.order.client_id if live.order else "",
         filled=live.filled,
+        flowed=live.order is not None and live.order.flow is not None,
     )
     _total(ledger, state)
     _forget(ledger, settings, ts)
@@ -152,9 +168,37 @@ def _lesson(ledger: Ledger, settings: BusSettings, event: Lesson, seq: int, ts: 
 def _order(ledger: Ledger, settings: BusSettings, event: OrderChanged, seq: int, ts: int) -> None:
     remember(ledger.orders, event.order.client_id, event.order, settings.recent_orders + len(ledger.live))
     remember(ledger.reports, order_key(event.order), seq, settings.recent_reports)
-    live = ledger.live.get(event.signal_id)
-    if live is not None and event.order.status.final:
+    live, frame = ledger.live.get(event.signal_id), ledger.flows.get(event.signal_id)
+    if frame is not None:
+        frame.changed(event.order)
+    elif live is not None and event.order.status.final:
         live.final_ns = live.final_ns or ts
+
+
+def _leg(ledger: Ledger, settings: BusSettings, event: LegPlanned, seq: int, ts: int) -> None:
+    frame = ledger.flows.get(event.signal_id)
+    if frame is not None:
+        frame.planned(event.order)
+
+
+def _leg_refused(ledger: Ledger, settings: BusSettings, event: LegRefused, seq: int, ts: int) -> None:
+    frame = ledger.flows.get(event.signal_id)
+    if frame is not None:
+        frame.refused.append(event.client_id)
+
+
+def _flow_ended(ledger: Ledger, settings: BusSettings, event: FlowEnded, seq: int, ts: int) -> None:
+    live, frame = ledger.live.get(event.signal_id), ledger.flows.get(event.signal_id)
+    if live is not None and live.ended is None:
+        live.ended, live.final_ns = event, ts
+    if frame is not None and event.lives_on:
+        frame.entered = True
+    else:
+        ledger.flows.pop(event.signal_id, None)
+
+
+def _withdrawn(ledger: Ledger, settings: BusSettings, event: Withdraw, seq: int, ts: int) -> None:
+    remember(ledger.withdrawn, event.signal_id, seq, settings.recent_signals)
 
 
 def _repaired(ledger: Ledger, settings: BusSettings, event: Repaired, seq: int, ts: int) -> None:
@@ -172,7 +216,12 @@ def _adopted(ledger: Ledger, settings: BusSettings, event: Adopted, seq: int, ts
 
 def _fill(ledger: Ledger, settings: BusSettings, event: Filled, seq: int, ts: int) -> None:
     remember(ledger.executions, execution_key(event), seq, settings.recent_executions)
-    live = ledger.live.get(event.signal_id)
+    live, frame = ledger.live.get(event.signal_id), ledger.flows.get(event.signal_id)
+    leg = frame.legs.get(event.fill.client_id) if frame is not None else None
+    if leg is not None:
+        leg.filled += event.fill.quantity
+    if frame is not None and event.fill.side is not frame.order.side:
+        return
     if live is not None:
         live.filled += event.fill.quantity
         live.notional += event.fill.quantity * event.fill.price
@@ -236,6 +285,10 @@ _FOLDS: dict[type[Message], _Fold] = {
     Learned: _learned,
     Lesson: _lesson,
     OrderChanged: _order,
+    LegPlanned: _leg,
+    LegRefused: _leg_refused,
+    FlowEnded: _flow_ended,
+    Withdraw: _withdrawn,
     Filled: _fill,
     Repaired: _repaired,
     Paid: _paid,

@@ -8,6 +8,7 @@ from actors.bus.ledger import Live
 from actors.bus.turn import Turn
 from actors.messages.signals import Emit, Evaluate, Evaluating, Expired, Generated
 from actors.names import RISK
+from exchanges.model.flow import fault as flow_fault
 from strategies.signal import Signal, SignalState
 
 
@@ -67,6 +68,12 @@ def _fault(turn: Turn, signal: Signal) -> str:
     limit = signal.limit_price
     if limit is not None and not (limit.is_finite() and limit > 0):
         return f"expected a limit price above 0, found {limit}"
+    if signal.flow is not None:
+        wrong = flow_fault(
+            signal.flow, signal.symbol, signal.side, reduce_only=signal.reduce_only, limit_price=signal.limit_price
+        )
+        if wrong:
+            return wrong
     if signal.created_ns > now + settings.max_ahead_ns:
         return f"expected created_ns about {now}, found {signal.created_ns}: check the sender's clock"
     if signal.created_ns <= turn.ledger.forgotten_ns or now - signal.created_ns > settings.recent_ns:

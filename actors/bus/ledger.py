@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import msgspec
 
+from actors.bus.frame import Frame
 from actors.bus.lifecycle import OPEN
 from actors.messages.control import TradingStateChanged
-from actors.messages.orders import ExchangeState, SymbolHalted
+from actors.messages.orders import ExchangeState, FlowEnded, SymbolHalted
 from actors.messages.signals import ApprovedOrder
 from exchanges.model.order import Order
 from runtime.errors import SnapshotError
@@ -20,8 +21,8 @@ VERSION = 1
 class Live(msgspec.Struct):
     """One open signal. ``seq`` is its last record; ``asked_ns`` when risk was last asked.
 
-    ``final_ns`` is when its order was first told to be final. A verdict on an attempt below
-    ``fence`` is void: who gave it, or who asked, is gone.
+    ``final_ns`` is when its order was first told to be final, or its flow's entry to have ended (``ended``).
+    A verdict on an attempt below ``fence`` is void: who gave it, or who asked, is gone.
     """
 
     signal: Signal
@@ -38,12 +39,14 @@ class Live(msgspec.Struct):
     notional: Decimal = Decimal(0)
     final_ns: int = 0
     stuck: bool = False
+    ended: FlowEnded | None = None
 
 
 class Closed(msgspec.Struct):
     """What is kept of a signal that has ended, to recognise what comes late or twice.
 
-    ``verdict`` and ``ending`` are fingerprints of what decided it; ``value`` is its lesson.
+    ``verdict`` and ``ending`` are fingerprints of what decided it; ``value`` is its lesson,
+    ``flowed`` that a flow carried it out.
     """
 
     strategy: str
@@ -57,12 +60,14 @@ class Closed(msgspec.Struct):
     client_id: str = ""
     filled: Decimal = Decimal(0)
     value: float | None = None
+    flowed: bool = False
 
 
 class Ledger(msgspec.Struct):
     """The bus's whole state, in the order things happened.
 
-    ``forgotten_ns`` is the creation time of the youngest signal no longer remembered.
+    ``forgotten_ns`` is the creation time of the youngest signal no longer remembered. ``flows`` are those
+    under way, by signal; ``withdrawn`` the signals taken back after their approval.
     """
 
     seq: int = 0
@@ -84,6 +89,8 @@ class Ledger(msgspec.Struct):
     counters: dict[str, int] = {}
     payments: dict[str, int] = {}
     adoptions: dict[str, int] = {}
+    flows: dict[str, Frame] = {}
+    withdrawn: dict[str, int] = {}
 
     def last_seq(self, signal_id: str) -> int:
         """The sequence number of the signal's previous record, 0 if there is none."""

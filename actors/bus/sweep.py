@@ -77,10 +77,15 @@ def _stuck(turn: Turn, live: Live, waited: int) -> str:
     if live.state is SignalState.EVALUATING and waited > settings.stuck_evaluating_ns:
         return f"no verdict after {live.attempts} requests: is the risk supervisor up?"
     if live.state is SignalState.APPROVED and live.order is not None:
-        over = turn.ctx.now - live.order.expires_ns
+        over = turn.ctx.now - max(live.order.expires_ns, live.order.ends_ns)
         if over > settings.stuck_approved_ns:
             return f"order {live.order.client_id} expired {over} ns ago and the exchange connection is silent"
-    if live.state is SignalState.EXECUTING and waited > settings.stuck_executing_ns and live.order is not None:
+    if live.state is SignalState.EXECUTING and live.order is not None:
+        over = turn.ctx.now - max(live.since_ns, live.order.ends_ns)
+        if over <= settings.stuck_executing_ns:
+            return ""
+        if live.order.flow is not None:
+            return f"its flow was to end {over} ns ago, filled {live.filled} of {live.order.quantity}"
         order = turn.ledger.orders.get(live.order.client_id)
         status = order.status.value if order else "not reported"
         return f"order {live.order.client_id} is {status}, filled {live.filled} of {live.order.quantity}"

@@ -33,17 +33,17 @@ def verdict(turn: Turn, message: Verdict) -> None:
 
 def _decide(turn: Turn, live: Live, message: Verdict) -> None:
     signal, order, asked_ns = live.signal, message.order, live.asked_ns
+    of = (signal.id, signal.strategy, signal.symbol)
+    learned = (message.regime, message.policy, message.arm)
     if order is None:
-        event = Blocked(
-            signal.id, signal.strategy, signal.symbol, message.gate, message.code, message.detail, message.steps
-        )
+        event = Blocked(*of, message.gate, message.code, message.detail, message.steps, *learned)
         decided = turn.advance(live, event)
     else:
         fault = _mismatch(signal, order)
         if fault:
             turn.violate(signal.id, SignalState.APPROVED.value, fault)
             return
-        decided = turn.advance(live, Approved(signal.id, signal.strategy, signal.symbol, order, message.steps))
+        decided = turn.advance(live, Approved(*of, order, message.steps, *learned))
     if decided:
         turn.ctx.observe("bus.verdict", turn.ctx.now - asked_ns)
 
@@ -55,6 +55,8 @@ def _mismatch(signal: Signal, order: ApprovedOrder) -> str:
         return f"expected {signal.side.value} {signal.symbol}, found {order.side.value} {order.symbol}"
     if order.quantity <= 0:
         return f"expected a quantity above 0, found {order.quantity}"
+    if order.flow != signal.flow:
+        return f"expected the signal's flow, found {order.flow}"
     return ""
 
 

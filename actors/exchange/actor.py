@@ -15,8 +15,9 @@ from actors.venue.note import VenueNote, read_note
 from conf.venues import VenueSettings
 from exchanges.access import ensure_access
 from exchanges.credentials import resolve
+from exchanges.history import HistoryDesk
 from exchanges.interface import Exchange
-from exchanges.model.venue import VENUE_PORT, Command
+from exchanges.model.venue import VENUE_PORT, Command, FetchHistory
 from exchanges.modes import Mode
 from exchanges.recording import Recorder
 from runtime.behavior import Behavior
@@ -26,12 +27,17 @@ from runtime.message import Message
 from runtime.supervision.assignment import CellAssignment
 
 VENUE_DEADLINE_S = 60.0
-CASH = {"bybit": "USDT", "alpaca": "USD", "kalshi": "USD"}
+CASH = {"bybit": "USDT", "alpaca": "USD", "kalshi": "USD", "hyperliquid": "USDC"}
 """What each venue's account is kept in."""
 
-PUSHES_BALANCES = ("bybit",)
-BALANCE_NS = 2_000_000_000
-"""How long after a fill the others are asked: a burst of fills is one question, well within their limits."""
+TAKES_AT_ONCE = ("kalshi",)
+"""Where a reduce-only order is filled at once or cancelled."""
+
+BALANCE_NS = {"bybit": 0, "alpaca": 2_000_000_000, "kalshi": 2_000_000_000, "hyperliquid": 10_000_000_000}
+"""How long after a fill a venue is asked for its balances: a burst of fills is one question, well within its limits.
+
+0 for one that pushes them.
+"""
 
 
 class ExchangeConnection(TradingHost):
@@ -40,6 +46,7 @@ class ExchangeConnection(TradingHost):
     _exchange: Exchange | None = None
     _recorder: Recorder | None = None
     _key_source = "this session"
+    _history: HistoryDesk | None = None
 
     @property
     def venue(self) -> str:
@@ -58,7 +65,8 @@ class ExchangeConnection(TradingHost):
                 cash_currency=CASH[self.venue],
                 ring=told.ring,
                 reconcile_ns=int(told.reconcile_s * 1e9),
-                balance_ns=0 if self.venue in PUSHES_BALANCES else BALANCE_NS,
+                exits_rest=self.venue not in TAKES_AT_ONCE,
+                balance_ns=BALANCE_NS[self.venue],
             )
         )
 
@@ -73,6 +81,9 @@ class ExchangeConnection(TradingHost):
         def submit(message: Message) -> None:
             if not isinstance(message, Command):
                 raise BigwheelError(f"expected a command for the venue, found {type(message).__name__}")
+            if isinstance(message, FetchHistory):
+                history.submit(message)
+                return
             if recorder is not None:
                 recorder.take(message)
             exchange.submit(message)
@@ -82,6 +93,7 @@ class ExchangeConnection(TradingHost):
                 recorder.take(message)
             engine.deliver(self.name, message, VENUE_PORT)
 
+        history = self._history = HistoryDesk(exchange, sink)
         engine.ports[VENUE_PORT] = submit
         engine.on_pressure = exchange.pause
         await exchange.connect(self.symbols, sink)
@@ -103,16 +115,18 @@ class ExchangeConnection(TradingHost):
     async def _await_listeners(self, engine: Engine, exchange: Exchange) -> None:
         """A recording waits until everyone who was configured to listen does."""
         traded = [symbol for entry in self.settings.strategies for symbol in self.settings.symbols_of(entry)]
-        cells = sum(symbol in self.symbols for symbol in traded)
+        seats = sum(symbol in self.symbols for symbol in traded) + len((RISK, LEARNER)) * len(self.symbols)
         limit = time.monotonic() + VENUE_DEADLINE_S
         while time.monotonic() < limit:
             said = engine.seats[self.name].cell.behavior.status()
-            if int(str(said["watchers"])) >= cells + len((RISK, LEARNER)):
+            if int(str(said["seats"])) >= seats:
                 break
             await asyncio.sleep(0.05)
         exchange.pause(False)
 
     async def closing(self) -> None:
+        if self._history is not None:
+            await self._history.close()
         if self._exchange is not None:
             await self._exchange.close()
         if self._recorder is not None:

@@ -14,15 +14,18 @@ from actors.exchange.admission import Admission
 from actors.exchange.adoption import ADOPT, Adoption
 from actors.exchange.execution import Execution
 from actors.exchange.feed import Feed, FeedDue
+from actors.exchange.flows.runner import Flows
 from actors.exchange.latch import Latch
 from actors.exchange.ledger import FillLedger
 from actors.exchange.outbox import Outbox
 from actors.exchange.panic import Panic
+from actors.exchange.past import Past
 from actors.exchange.reconcile import Reconciler
 from actors.exchange.replay import Replay
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState
 from actors.messages.control import Control, ControlTaken, TradingStateChanged
+from actors.messages.history import AskHistory
 from actors.messages.orders import Paid, Watch
 from actors.names import BUS
 from exchanges.model.market import MarketData
@@ -32,6 +35,7 @@ from exchanges.model.venue import (
     CancelAll,
     CommandResult,
     FillReport,
+    HistoryReport,
     InstrumentsReport,
     OrderReport,
     Outcome,
@@ -51,11 +55,15 @@ KINDS = (
     "ControlTaken",
     "Expired",
     "Filled",
+    "FlowEnded",
+    "LegPlanned",
+    "LegRefused",
     "OrderChanged",
     "Paid",
     "Repaired",
     "SymbolHalted",
     "TradingStateChanged",
+    "Withdraw",
 )
 """The journal entries the connection subscribes to."""
 
@@ -68,6 +76,8 @@ class ExchangeTick(Message):
 
 class ExchangeBrain:
     """Executes approved orders at one venue, and keeps its orders and positions true to the venue."""
+
+    forgets = "market data kept for late-comers and held back for conflation"
 
     def __init__(self, settings: ExchangeSettings) -> None:
         self.settings = settings
@@ -90,6 +100,8 @@ class ExchangeBrain:
             CommandResult: self._result,
             DeadLetter: self._dead_letter,
             Watch: self._watch,
+            AskHistory: self._ask_history,
+            HistoryReport: self._history,
             FeedDue: self._feed_due,
             Control: self._control,
         }
@@ -104,22 +116,26 @@ class ExchangeBrain:
         self._admission = Admission(settings, state)
         self._execution = Execution(settings, state, self._outbox, self._ledger, self._admission)
         self._reconciler = Reconciler(settings, state, self._outbox, self._ledger, self._execution)
-        self._latch = Latch(settings, state, self._outbox, self._admission, self._execution)
+        self._flows = Flows(settings, state, self._outbox, self._ledger, self._admission, self._execution)
+        self._latch = Latch(settings, state, self._outbox, self._admission, self._execution, self._flows)
         self._panic = Panic(settings, state, self._outbox, self._execution, self._reconciler)
         self._adoption = Adoption(settings, state, self._outbox, self._execution, self._latch)
-        self._replay = Replay(settings, state, self._outbox, self._ledger, self._execution, self._adoption)
+        self._replay = Replay(settings, state, self._outbox, self._ledger, self._execution, self._flows, self._adoption)
         self._account = Account(settings, state, self.feed)
+        self._past = Past(state)
 
     def receive(self, message: Message, ctx: Context) -> None:
         """Handle one message; see ``runtime.behavior.Behavior``."""
         if isinstance(message, MarketData):
             self.feed.publish(message, ctx)
+            self._flows.market(message, ctx)
             return
         handler = self._handlers.get(type(message))
         if handler is None:
             ctx.count(f"exchange.unexpected.{type(message).__name__}")
             return
         handler(message, ctx)
+        self._flows.run(ctx)
         if self.state.live and not isinstance(message, Entry | Stopping):
             self._account.tell(ctx)
 
@@ -130,12 +146,13 @@ class ExchangeBrain:
         state = self.state
         if state.epoch != message.epoch:
             state.epoch, state.seqs = message.epoch, {}
-        state.live = state.matched = state.public_up = state.private_up = False
+        state.live = state.matched = state.public_up = state.private_up = state.stopping = False
         state.fetch_sent_ns = state.fetch_due_ns = state.told_ns = 0
         state.peers, state.down, state.suspects, state.foreign = {}, [], {}, {}
         for tracked in state.active.values():
             tracked.asking, tracked.outstanding = False, True
             tracked.query_due_ns = tracked.absent_ns = tracked.resend_due_ns = 0
+            tracked.amending = None
         ctx.timer(_TICK, self.settings.tick_ns, ExchangeTick())
 
     def _entry(self, entry: Entry, ctx: Context) -> None:
@@ -167,6 +184,7 @@ class ExchangeBrain:
             self._reconciler.tick(ctx)
 
     def _stopping(self, message: Stopping, ctx: Context) -> None:
+        self.state.stopping = True
         if self.settings.cancel_on_stop:
             self._execution.cancel_working(f"stopping: {message.reason}", ctx)
 
@@ -192,6 +210,12 @@ class ExchangeBrain:
 
     def _watch(self, watch: Watch, ctx: Context) -> None:
         self.feed.watch(ctx.sender, watch, ctx)
+
+    def _ask_history(self, wanted: AskHistory, ctx: Context) -> None:
+        self._past.ask(wanted, ctx)
+
+    def _history(self, report: HistoryReport, ctx: Context) -> None:
+        self._past.told(report, ctx)
 
     def _feed_due(self, message: FeedDue, ctx: Context) -> None:
         self.feed.due(ctx)
@@ -337,11 +361,13 @@ class ExchangeBrain:
                 }
                 for symbol, held in state.positions.items()
             },
+            "flows": self._flows.status(),
             "unknown": state.unknown(),
             "outstanding": state.outstanding,
             "foreign_orders": len(state.foreign),
             "unconfirmed": len(state.unconfirmed),
             "watchers": self.feed.watchers(),
+            "seats": self.feed.seats(),
             "data": {symbol: dict(kinds) for symbol, kinds in state.counted.items()},
             "last": dict(self.feed.last),
         }

@@ -25,13 +25,32 @@ def simulated_addresses(section: VenueSettings, note: VenueNote) -> dict[str, st
 
 
 def simulated_keys(venue: str, folder: Path) -> Credentials:
-    """The credentials the embedded venue accepts; Kalshi's has left its key in ``folder``."""
-    secret = SIMULATOR_SECRET
-    if venue == "kalshi":
-        from exchanges.simulators.kalshi.keypair import private_pem
+    """The credentials the embedded venue accepts; ``folder`` is where it keeps its books, and a key of its own."""
+    key, secret = _SIMULATED.get(venue, _simulated)(folder)
+    return Credentials(Secret(key), Secret(secret), "the embedded venue")
 
-        secret = private_pem(folder)
-    return Credentials(Secret(SIMULATOR_KEY), Secret(secret), "the embedded venue")
+
+def _simulated(folder: Path) -> tuple[str, str]:
+    return SIMULATOR_KEY, SIMULATOR_SECRET
+
+
+def _simulated_kalshi(folder: Path) -> tuple[str, str]:
+    from exchanges.simulators.kalshi.keypair import private_pem
+
+    return SIMULATOR_KEY, private_pem(folder)
+
+
+def _simulated_hyperliquid(folder: Path) -> tuple[str, str]:
+    from exchanges.simulators.hyperliquid.wallets import account_of, private_key_of
+
+    return account_of(SIMULATOR_KEY), private_key_of(SIMULATOR_SECRET)
+
+
+_SIMULATED: dict[str, Callable[[Path], tuple[str, str]]] = {
+    "kalshi": _simulated_kalshi,
+    "hyperliquid": _simulated_hyperliquid,
+}
+"""The embedded venues whose keys have a form of their own."""
 
 
 def make_adapter(settings: Settings, venue: str, addresses: Mapping[str, str], keys: Credentials | None) -> Exchange:
@@ -81,9 +100,17 @@ def _kalshi(mode: Mode, section: VenueSettings, addresses: Mapping[str, str], ke
     return KalshiExchange(KalshiSettings(**told))
 
 
+def _hyperliquid(mode: Mode, section: VenueSettings, addresses: Mapping[str, str], key: str, secret: str) -> Exchange:
+    from exchanges.hyperliquid import HyperliquidExchange, HyperliquidSettings
+
+    told = _told(HyperliquidSettings, section, addresses, mode=mode, account=key, private_key=secret)
+    return HyperliquidExchange(HyperliquidSettings(**told))
+
+
 _MAKERS: dict[str, Callable[[Mode, VenueSettings, Mapping[str, str], str, str], Exchange]] = {
     "bybit": _bybit,
     "alpaca": _alpaca,
     "kalshi": _kalshi,
+    "hyperliquid": _hyperliquid,
 }
 """The SDKs are slow to import and each process needs one: they are imported when they are needed."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from itertools import islice
+
 import msgspec
 
 from actors.exchange import orders
@@ -13,14 +16,14 @@ from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import OUR_PREFIX, ConnectionState, TrackedOrder
 from actors.messages.signals import ApprovedOrder
 from exchanges.model.order import Fill, Order, OrderStatus
-from exchanges.model.venue import VENUE_PORT, CancelOrder, CommandResult, Outcome, PlaceOrder, QueryOrder
+from exchanges.model.venue import VENUE_PORT, AmendOrder, CancelOrder, CommandResult, Outcome, PlaceOrder, QueryOrder
 from runtime.behavior import Context
 
 _UNSETTLED = (OrderStatus.SENT, OrderStatus.UNKNOWN)
 
 
 class Execution:
-    """Carries orders out. Only here do ``PlaceOrder``, ``CancelOrder`` and ``QueryOrder`` leave."""
+    """Carries orders out. Only here do commands about single orders leave."""
 
     def __init__(
         self,
@@ -49,7 +52,11 @@ class Execution:
         if not state.live:
             tracked.outstanding = True
             return
-        refusal = self._admission.refusal(tracked, ctx)
+        self.admit(tracked, ctx)
+
+    def admit(self, tracked: TrackedOrder, ctx: Context, refusal: Refusal | None = None) -> None:
+        """Send a new order whose intent is journaled, unless something (or ``refusal``) speaks against it."""
+        refusal = refusal or self._admission.refusal(tracked, ctx)
         if refusal is None:
             self.place(tracked, ctx)
         else:
@@ -87,8 +94,10 @@ class Execution:
 
     def _give_up(self, tracked: TrackedOrder, refusal: Refusal, ctx: Context) -> None:
         """End an order that is certainly not at the venue."""
-        told = tracked.told is not None
+        told = tracked.told is not None or bool(tracked.role)
         text = f"{refusal.code}: {refusal.detail}"
+        if tracked.role:
+            text = f"{orders.UNSENT} {text}"
         orders.step(tracked, OrderEvent.LAPSE if refusal.expired else OrderEvent.REFUSE, text)
         tracked.inferred = tracked.absent_ns > 0
         if told or not tracked.signal_id:
@@ -122,6 +131,8 @@ class Execution:
             self._answered(tracked, result, ctx)
         elif result.command == CancelOrder.__name__:
             self._cancelled(tracked, result, ctx)
+        elif result.command == AmendOrder.__name__:
+            self._amended(tracked, result, ctx)
 
     def _placed(self, tracked: TrackedOrder, result: CommandResult, ctx: Context) -> None:
         text = f"{result.code}: {result.reason}" if result.code else result.reason
@@ -200,6 +211,22 @@ class Execution:
         else:
             self.ask_later(tracked, ctx.now)
 
+    def _amended(self, tracked: TrackedOrder, result: CommandResult, ctx: Context) -> None:
+        """An amendment that was refused, or whose outcome is unknown, is settled by the venue's view of the order."""
+        asked, tracked.amending = tracked.amending, None
+        if tracked.status.final:
+            return
+        if result.outcome is Outcome.ACCEPTED:
+            tracked.order = msgspec.structs.replace(tracked.order, price=asked or tracked.order.price)
+            self.changed(tracked, ctx)
+            return
+        ctx.count(f"exchange.amends_{result.outcome.value}")
+        if result.outcome is Outcome.UNKNOWN:
+            self.ask_later(tracked, ctx.now + self._settings.unknown_query_ns)
+        elif result.outcome is not Outcome.NOT_SENT or result.code == "UNSUPPORTED":
+            tracked.amend_refused = True
+            self.ask_later(tracked, ctx.now)
+
     # -- evidence --------------------------------------------------------------------------
 
     def seen(self, view: Order, ctx: Context, *, pushed: bool = True) -> None:
@@ -241,7 +268,7 @@ class Execution:
             ctx.count("exchange.fills_elsewhere")
             return
         before = self._ledger.position(fill.symbol)
-        position = self._ledger.apply(fill)
+        position = self._ledger.apply(fill, tracked.strategy if tracked is not None else "")
         if position is None:
             ctx.count("exchange.fills_again")
             return
@@ -305,7 +332,8 @@ class Execution:
             self.close(tracked)
 
     def _unsent_already(self, tracked: TrackedOrder) -> bool:
-        return tracked.told is None and tracked.status.final and not tracked.maybe_sent and not tracked.executed
+        unsent = tracked.status.final and not tracked.maybe_sent and not tracked.executed
+        return tracked.told is None and unsent and not tracked.role
 
     def close(self, tracked: TrackedOrder) -> None:
         """Put an ended order away."""
@@ -314,8 +342,10 @@ class Execution:
         tracked.query_due_ns = tracked.resend_due_ns = tracked.cancel_due_ns = tracked.fills_due_ns = 0
         if state.active.pop(tracked.client_id, None) is not None:
             state.closed[tracked.client_id] = tracked
-        while len(state.closed) > self._settings.orders_kept:
-            del state.closed[next(iter(state.closed))]
+        # The orders of a flow under way are its memory.
+        oldest = (key for key, order in state.closed.items() if order.signal_id not in state.flows)
+        for client_id in list(islice(oldest, max(len(state.closed) - self._settings.orders_kept, 0))):
+            del state.closed[client_id]
 
     def ask_later(self, tracked: TrackedOrder, due_ns: int) -> None:
         """Ask the venue about the order at ``due_ns``, or earlier if that is planned already."""
@@ -342,6 +372,12 @@ class Execution:
         ctx.count("exchange.cancels")
         ctx.send(VENUE_PORT, CancelOrder(tracked.client_id, tracked.symbol, tracked.called))
 
+    def amend(self, tracked: TrackedOrder, price: Decimal, ctx: Context) -> None:
+        """Ask for another price of a working order; its outcome decides what it has."""
+        tracked.amending, tracked.amended_ns = price, ctx.now
+        ctx.count("exchange.amends")
+        ctx.send(VENUE_PORT, AmendOrder(tracked.client_id, tracked.symbol, price=price))
+
     def cancel_working(self, reason: str, ctx: Context, *, adding_only: bool = False) -> int:
         """Cancel every order that has not ended, but a panic's own (``adding_only``: that may add exposure)."""
         chosen = [
@@ -362,6 +398,9 @@ class Execution:
         now, settings = ctx.now, self._settings
         if tracked.asking and now - tracked.asked_ns > settings.answer_ns:
             tracked.asking = False
+            self.ask_later(tracked, now)
+        if tracked.amending is not None and now - tracked.amended_ns > settings.answer_ns:
+            tracked.amending = None
             self.ask_later(tracked, now)
         lost = tracked.status is OrderStatus.SENT and tracked.maybe_sent
         if lost and now - tracked.attempted_ns > settings.answer_ns:

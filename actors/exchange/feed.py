@@ -6,7 +6,9 @@ Who asked for the latest alone gets the first piece of a kind and symbol at once
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
+from collections.abc import Mapping
 
 import msgspec
 
@@ -123,8 +125,7 @@ class Feed:
         for symbol in watch.symbols:
             if symbol not in self._settings.symbols:
                 ctx.count("exchange.watches_of_unknown_symbols")
-            if symbol in watch.after:
-                self._serve(watcher, symbol, watch.after[symbol], ctx)
+        self._serve(watcher, {symbol: watch.after[symbol] for symbol in watch.symbols if symbol in watch.after}, ctx)
 
     def peer_down(self, name: str) -> None:
         """Stop sending to a subscriber that can't be reached: its link would fill up."""
@@ -141,16 +142,24 @@ class Feed:
         if not same:
             return
         watcher.away = False
-        for symbol in self._state.watches[name].symbols:
-            self._serve(watcher, symbol, (ctx.epoch, watcher.sent.get(symbol, 0)), ctx)
+        symbols = self._state.watches[name].symbols
+        self._serve(watcher, {symbol: (ctx.epoch, watcher.sent.get(symbol, 0)) for symbol in symbols}, ctx)
 
     def watchers(self) -> int:
         return len(self._watchers)
 
-    def _serve(self, watcher: _Watcher, symbol: str, after: tuple[int, int], ctx: Context) -> None:
+    def seats(self) -> int:
+        """Watchers of each symbol, added up."""
+        return sum(map(len, self._by_symbol.values()))
+
+    def _serve(self, watcher: _Watcher, after: Mapping[str, tuple[int, int]], ctx: Context) -> None:
+        """Send what is kept after these ``(epoch, seq)``, of all symbols in the order in which it came."""
         served = 0
-        for data in self._rings.get(symbol, ()):
-            if (data.epoch, data.seq) <= after or (watcher.kinds and type(data).__name__ not in watcher.kinds):
+        rings = [self._rings.get(symbol, ()) for symbol in after]
+        for data in heapq.merge(*rings, key=lambda kept: kept.recv_ns):
+            if (data.epoch, data.seq) <= after[data.symbol] or (
+                watcher.kinds and type(data).__name__ not in watcher.kinds
+            ):
                 continue
             served += 1
             self._hand(watcher, data, ctx)

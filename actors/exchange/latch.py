@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors.exchange.admission import Admission
 from actors.exchange.execution import Execution
+from actors.exchange.flows.runner import Flows
 from actors.exchange.outbox import Outbox
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, PanicState
@@ -27,12 +28,14 @@ class Latch:
         outbox: Outbox,
         admission: Admission,
         execution: Execution,
+        flows: Flows,
     ) -> None:
         self._settings = settings
         self._state = state
         self._outbox = outbox
         self._admission = admission
         self._execution = execution
+        self._flows = flows
 
     def control(self, control: Control, ctx: Context) -> None:
         """Carry out a control meant for exchange connections; others and repeats are counted."""
@@ -68,6 +71,7 @@ class Latch:
     def allow(self, event: TradingStateChanged, ctx: Context) -> None:
         """Take over what the risk supervisor allows from now on."""
         self._state.allowed = event.state
+        self._flows.restrict(self._admission.trading, event.reason)
         if self._state.live:
             self.enforce(ctx)
 
@@ -91,6 +95,9 @@ class Latch:
         halted = action != "reduce" or state.panic is not None
         state.latch = TradingState.HALTED if halted else TradingState.REDUCING
         state.latch_reason = f"{action} by {by}" + (f": {reason}" if reason else "")
+        self._flows.restrict(self._admission.trading, state.latch_reason)
+        if action == "panic":
+            self._flows.panic()
 
     def _lift(self, target: str, ctx: Context) -> int:
         """End the halts of all symbols, or of the one the control names."""

@@ -13,6 +13,8 @@ from actors.window import remember
 from exchanges.model.order import Fill
 from exchanges.model.position import Position
 
+_ZERO = Decimal(0)
+
 
 class FillLedger:
     """Positions as the sum of the executions seen, starting from the venue's own figure."""
@@ -42,8 +44,8 @@ class FillLedger:
         state.executed_ns = max(state.executed_ns, fill.ts_ns)
         self._prune()
 
-    def apply(self, fill: Fill) -> Position | None:
-        """The position after a new execution; ``None`` if it is known already."""
+    def apply(self, fill: Fill, strategy: str = "") -> Position | None:
+        """The position after a new execution (of ``strategy``'s); ``None`` if it is known already."""
         if self.known(fill):
             return None
         self.remember(fill)
@@ -53,6 +55,7 @@ class FillLedger:
         if fill.fee_in_base and instrument is not None and not instrument.fee_told:
             reckoned = self._state.reckoned
             reckoned[fill.symbol] = reckoned.get(fill.symbol, Decimal(0)) + fill.fee
+        self._share(strategy, fill, position)
         return position
 
     def pay(self, payment_id: str, symbol: str, amount: Decimal, ts_ns: int) -> Position | None:
@@ -64,6 +67,26 @@ class FillLedger:
             return None
         position = state.positions[symbol] = self.position(symbol).pay(amount)
         return position
+
+    def share(self, strategy: str, symbol: str) -> Decimal:
+        """What the strategy holds by its own fills, signed."""
+        return self._state.shares.get(f"{strategy}|{symbol}", _ZERO)
+
+    def _share(self, strategy: str, fill: Fill, position: Position) -> None:
+        shares = self._state.shares
+        if strategy:
+            key = f"{strategy}|{fill.symbol}"
+            held = shares.pop(key, _ZERO) + fill.delta
+            if held:
+                shares[key] = held
+        elif not position.tradable(self._lot(fill.symbol)).quantity:
+            # A panic, or somebody else, has closed what all of them held.
+            for key in [key for key in shares if key.partition("|")[2] == fill.symbol]:
+                del shares[key]
+
+    def _lot(self, symbol: str) -> Decimal:
+        instrument = self._state.instruments.get(symbol)
+        return instrument.lot if instrument is not None else _ZERO
 
     def put(self, position: Position, as_of_ns: int) -> None:
         """Take over the venue's figure, which holds the symbol's executions up to ``as_of_ns`` (venue time)."""

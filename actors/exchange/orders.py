@@ -11,6 +11,8 @@ from actors.exchange.state import TrackedOrder
 from exchanges.model.order import Fill, Order, OrderStatus
 
 NEVER_REACHED = "NEVER_REACHED_VENUE"
+UNSENT = "UNSENT"
+"""How the reason of a flow's order begins that was given up before it left."""
 _S = OrderStatus
 
 

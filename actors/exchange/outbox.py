@@ -15,7 +15,17 @@ import msgspec
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import OUR_PREFIX, ConnectionState, TrackedOrder
 from actors.messages.control import ControlTaken
-from actors.messages.orders import Adopted, Filled, OrderChanged, Paid, Repaired, SymbolHalted
+from actors.messages.orders import (
+    Adopted,
+    Filled,
+    FlowEnded,
+    LegPlanned,
+    LegRefused,
+    OrderChanged,
+    Paid,
+    Repaired,
+    SymbolHalted,
+)
 from actors.messages.signals import Blocked, Expired, Unsent
 from actors.names import BUS
 from exchanges.model.order import Fill
@@ -36,13 +46,18 @@ def key_of(message: Message) -> str:
     """What a report and its journal entry have in common."""
     if isinstance(message, OrderChanged):
         order = message.order
-        return f"order/{order.client_id}/{order.status.value}/{order.filled}/{order.venue_id}/{order.quantity}"
+        shape = f"{order.quantity}/{order.price}"
+        return f"order/{order.client_id}/{order.status.value}/{order.filled}/{order.venue_id}/{shape}"
     if isinstance(message, Filled):
         return f"fill/{message.fill.execution_id}"
     if isinstance(message, Adopted):
         return f"adopted/{message.order.client_id}"
     if isinstance(message, Paid):
         return f"paid/{message.payment_id}"
+    if isinstance(message, LegPlanned | LegRefused):
+        return f"leg/{message.order.client_id if isinstance(message, LegPlanned) else message.client_id}"
+    if isinstance(message, FlowEnded):
+        return f"flow/{message.signal_id}/{message.lives_on}"
     if isinstance(message, Repaired):
         return f"repair/{message.id}"
     if isinstance(message, SymbolHalted):

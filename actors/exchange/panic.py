@@ -14,6 +14,7 @@ from actors.exchange.reconcile import Reconciler
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import PANIC_PREFIX, ConnectionState, PanicState, TrackedOrder
 from actors.messages.control import ControlTaken
+from exchanges.model.instrument import Instrument
 from exchanges.model.order import Order, OrderType, Side
 from exchanges.model.venue import VENUE_PORT, CancelAll, VenuePosition, VenueState
 from runtime.behavior import Context
@@ -25,6 +26,14 @@ def panic_order_id(control_id: str, symbol: str, leg: int, attempt: str) -> str:
     mark = base64.b32encode(digest).decode().lower()
     native = re.sub(r"[^A-Za-z0-9]", "", symbol.partition(":")[2])[:8]
     return f"{PANIC_PREFIX}{mark}{native}-{leg}-{attempt}"[:36]
+
+
+def pieces(instrument: Instrument | None, quantity: Decimal) -> list[Decimal]:
+    """``quantity`` in orders that the venue takes."""
+    if instrument is None or instrument.max_quantity <= 0:
+        return [quantity]
+    full, rest = divmod(quantity, instrument.max_quantity)
+    return [instrument.max_quantity] * int(full) + ([rest] if rest else [])
 
 
 class Panic:
@@ -83,7 +92,7 @@ class Panic:
             return
         panic.placed[symbol] = ctx.now
         side = Side.SELL if position.quantity > 0 else Side.BUY
-        for leg, quantity in enumerate(self._legs(symbol, self._closable(position))):
+        for leg, quantity in enumerate(pieces(self._state.instruments.get(symbol), self._closable(position))):
             # The epoch keeps a successor, whose snapshot may be older than our last order, off our ids.
             client_id = panic_order_id(panic.control_id, symbol, leg, f"{ctx.epoch}_{panic.attempts}")
             if self._state.find(client_id) is not None:
@@ -107,11 +116,3 @@ class Panic:
         instrument = self._state.instruments.get(position.symbol)
         held = abs(position.quantity)
         return instrument.sellable(held) if instrument is not None and instrument.fee_in_base else held
-
-    def _legs(self, symbol: str, quantity: Decimal) -> list[Decimal]:
-        """``quantity`` in pieces the venue takes."""
-        instrument = self._state.instruments.get(symbol)
-        if instrument is None or instrument.max_quantity <= 0:
-            return [quantity]
-        full, rest = divmod(quantity, instrument.max_quantity)
-        return [instrument.max_quantity] * int(full) + ([rest] if rest else [])

@@ -7,13 +7,24 @@ import msgspec
 from actors.exchange import orders
 from actors.exchange.adoption import Adoption
 from actors.exchange.execution import Execution, as_pending
+from actors.exchange.flows.runner import Flows
 from actors.exchange.ledger import FillLedger
 from actors.exchange.orders import OrderEvent
 from actors.exchange.outbox import Outbox
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, TrackedOrder
-from actors.messages.orders import Adopted, Filled, OrderChanged, Paid, Repaired, SymbolHalted
-from actors.messages.signals import Approved, Blocked, Expired
+from actors.messages.orders import (
+    Adopted,
+    Filled,
+    FlowEnded,
+    LegPlanned,
+    LegRefused,
+    OrderChanged,
+    Paid,
+    Repaired,
+    SymbolHalted,
+)
+from actors.messages.signals import Approved, Blocked, Expired, Withdraw
 from exchanges.model.order import OrderStatus
 from runtime.behavior import Context
 from runtime.message import Message
@@ -29,6 +40,7 @@ class Replay:
         outbox: Outbox,
         ledger: FillLedger,
         execution: Execution,
+        flows: Flows,
         adoption: Adoption,
     ) -> None:
         self._settings = settings
@@ -37,17 +49,23 @@ class Replay:
         self._ledger = ledger
         self._execution = execution
         self._adoption = adoption
+        self._flows = flows
 
     def take(self, event: Message, ctx: Context) -> None:
         """Take in one journaled event of this venue; those of other venues are passed over."""
         if not self._concerns(event):
             return
         if isinstance(event, Approved):
-            self._execution.approve(event.order, ctx)
+            if event.order.flow is not None:
+                self._flows.open(event.order, ctx)
+            else:
+                self._execution.approve(event.order, ctx)
             return
         self._outbox.confirm(event)
         if isinstance(event, SymbolHalted):
             self._halted(event)
+        elif isinstance(event, LegPlanned | LegRefused | FlowEnded | Withdraw):
+            self._flows.take(event, ctx)
         elif not self._state.live:
             self._fold(event)
 
@@ -59,7 +77,7 @@ class Replay:
             return event.order.symbol.startswith(f"{venue}:")
         if isinstance(event, Filled):
             return event.fill.symbol.startswith(f"{venue}:")
-        if isinstance(event, Blocked | Expired):
+        if isinstance(event, Blocked | Expired | LegPlanned | LegRefused | FlowEnded | Withdraw):
             return event.symbol.startswith(f"{venue}:")
         return False
 
@@ -105,7 +123,7 @@ class Replay:
 
     def _filled(self, event: Filled) -> None:
         tracked = self._state.find(event.fill.client_id)
-        if self._ledger.apply(event.fill) is not None and tracked is not None:
+        if self._ledger.apply(event.fill, event.strategy) is not None and tracked is not None:
             tracked.maybe_sent = True
             orders.execute(tracked, event.fill)
 

@@ -48,6 +48,15 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     """How long one closing order of a panic may take before the next is sent."""
     conflate_ns: int = 10 * MILLISECOND
     """The least time between two pieces of a kind and symbol for who wants the latest alone."""
+    leg_ns: int = 5 * SECOND
+    """A taking order of a flow that could not leave within this time is not sent any more."""
+    leg_retry_ns: int = SECOND
+    """The wait before an order of a flow that came to nothing is tried anew."""
+    leg_tries: int = 20
+    exits_rest: bool = True
+    """Whether the venue keeps a reduce-only order in its book; else taking profit waits here for its price."""
+    price_age_ns: int = 10 * SECOND
+    """An older price is none for a trigger, a stop or a chase."""
     require_public: bool = True
     cancel_on_stop: bool = True
     duplicate_codes: tuple[str, ...] = ("DUPLICATE_CLIENT_ID", "110072")

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from actors.exchange.flows.state import FlowState
 from actors.messages.control import TradingState
 from actors.messages.orders import Watch
 from exchanges.model.instrument import Instrument
@@ -66,6 +67,12 @@ class TrackedOrder(msgspec.Struct):
     fills_tries: int = 0
     adopted: bool = False
     """It was placed elsewhere: the venue knows it by its own id."""
+    role: str = ""
+    """What it is for in its signal's flow; empty for an order that is a signal's only one."""
+    amending: Decimal | None = None
+    """The price asked for by an amendment whose outcome is open."""
+    amended_ns: int = 0
+    amend_refused: bool = False
 
     @property
     def client_id(self) -> str:
@@ -165,6 +172,13 @@ class ConnectionState(msgspec.Struct):
     """Payments booked or passed over, with the venue's time of each."""
     reckoned: dict[str, Decimal] = {}
     """By symbol, fees in the coin bought that the venue did not tell, since its position last agreed with ours."""
+    flows: dict[str, FlowState] = {}
+    """By signal, until the journal has their end."""
+    ended_flows: list[str] = []
+    shares: dict[str, Decimal] = {}
+    """What a strategy holds of a symbol by its own fills, by ``strategy|symbol``; none is left out."""
+    stopping: bool = False
+    """Told to stop: nothing new leaves."""
 
     @property
     def outstanding(self) -> list[str]:

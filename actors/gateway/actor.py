@@ -34,7 +34,7 @@ class Gateway(TradingHost):
     async def opened(self, engine: Engine) -> None:
         place = self.settings.gateway
         token = ensure_token(token_path(self.settings.store, place.token_file))
-        api = Api(self.overview, self.act, token)
+        api = Api(self.overview, self.act, token, lambda message: engine.post(names.GATEWAY, names.BUS, message))
         runner = web.AppRunner(api.application(), access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, place.host, place.port, reuse_address=True)

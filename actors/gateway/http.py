@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import logging
 import time
@@ -12,8 +11,10 @@ from typing import Any
 from aiohttp import web
 
 from actors import names
+from actors.gateway.guard import refuse, stranger
 from actors.gateway.health import judge
 from actors.gateway.metrics import render
+from actors.gateway.orders import Counter, Deliver
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +33,12 @@ class Api:
     """Serves an overview, which is asked for at most every ``FRESH_S`` seconds.
 
     ``source`` gives the overview; ``act`` carries out ``(action, target, reason)`` and returns the
-    id under which it is journaled. Nothing acts without the token.
+    id under which it is journaled; ``deliver`` hands a message to the bus. Nothing acts without the token.
     """
 
-    def __init__(self, source: Source, act: Act, token: str) -> None:
+    def __init__(self, source: Source, act: Act, token: str, deliver: Deliver) -> None:
         self._source, self._act, self._token = source, act, token
+        self._counter = Counter(self.overview, deliver, token)
         self._seen: dict[str, Any] = {}
         self._seen_at = -FRESH_S
 
@@ -47,6 +49,8 @@ class Api:
         app.router.add_get("/metrics", self.metrics)
         app.router.add_get("/status", self.status)
         app.router.add_post("/control", self.control)
+        app.router.add_post("/execute", self._counter.execute)
+        app.router.add_post("/withdraw", self._counter.withdraw)
         return app
 
     async def overview(self) -> dict[str, Any]:
@@ -57,7 +61,8 @@ class Api:
         return self._seen
 
     async def index(self, request: web.Request) -> web.Response:
-        return web.json_response({"read": ["/health", "/metrics", "/status"], "act": {"/control": list(ACTIONS)}})
+        act = {"/control": list(ACTIONS), "/execute": ["OrderRequest"], "/withdraw": ["WithdrawRequest"]}
+        return web.json_response({"read": ["/health", "/metrics", "/status"], "act": act})
 
     async def health(self, request: web.Request) -> web.Response:
         verdict = judge(await self.overview())
@@ -72,23 +77,19 @@ class Api:
 
     async def control(self, request: web.Request) -> web.Response:
         """Takes ``{"action": ..., "target": ..., "reason": ...}`` from whoever holds the token."""
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer" or not hmac.compare_digest(
-            given.strip().encode(errors="surrogateescape"), self._token.encode()
-        ):
-            return _refuse(
-                401, "expected the token of this session in 'Authorization: Bearer ...', found another or none"
-            )
+        refusal = stranger(request, self._token)
+        if refusal is not None:
+            return refusal
         try:
             body = await request.json()
         except ValueError as error:
-            return _refuse(400, f"expected a JSON object, found {error}")
+            return refuse(400, f"expected a JSON object, found {error}")
         action = body.get("action") if isinstance(body, dict) else None
         if action not in ACTIONS:
-            return _refuse(400, f"expected an action ({', '.join(ACTIONS)}), found {action!r}")
+            return refuse(400, f"expected an action ({', '.join(ACTIONS)}), found {action!r}")
         target = str(body.get("target", ""))
         if bool(target) != (action in TARGETED):
-            return _refuse(
+            return refuse(
                 400,
                 f"expected a target for {', '.join(TARGETED)} and none for the others, found {target!r} with {action}",
             )
@@ -97,7 +98,7 @@ class Api:
         except Exception as error:
             # Whatever went wrong on the way to the actors: nobody may take it for done.
             log.exception("%s was not carried out", action)
-            return _refuse(503, f"{action} was not carried out: {type(error).__name__}: {error}; look at /health")
+            return refuse(503, f"{action} was not carried out: {type(error).__name__}: {error}; look at /health")
         return web.json_response({"accepted": action, "id": done}, status=202)
 
 
@@ -107,7 +108,3 @@ def receivers(action: str, target: str, venues: Iterable[str]) -> list[str]:
     if action == "adopt":
         return connections
     return [target] if target else [*connections, names.RISK]
-
-
-def _refuse(status: int, text: str) -> web.Response:
-    return web.json_response({"error": text}, status=status)

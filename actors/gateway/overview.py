@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
+from actors.gateway.portfolio import portfolio, strategies
 from conf import Settings
 from runtime.telemetry.histogram import merged
 
@@ -18,8 +19,9 @@ LATENCIES = ("tick_to_signal", "signal_to_order", "tick_to_order", "journal_flus
 
 
 def overview(tree: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """``actors``, ``symbols``, ``venues``, ``signals`` by state, money, latencies and counters.
+    """``actors``, ``symbols``, ``strategies``, ``venues``, ``signals`` by state, money, latencies and counters.
 
+    ``portfolio`` is what all strategies come to together.
     ``tree`` is what the root's ``status()`` gave. What an actor did not say in time is left at
     its zero value: a status is a picture, not a ledger.
     """
@@ -30,7 +32,6 @@ def overview(tree: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     }
     connections = {name.partition("/")[2]: cell for name, cell in cells.items() if name.startswith("exchange/")}
     bus = cells.get("bus", {})
-    signals = _signals(bus)
     counters = _counters(details.values())
     dumps = _latency_dumps(details.values())
     return {
@@ -39,6 +40,8 @@ def overview(tree: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
         "stopped": bool(tree.get("stopped")),
         "actors": [_root(tree), *(_actor(child) for child in children)],
         "symbols": _symbols(settings, connections, cells),
+        "strategies": strategies(cells.values()),
+        "portfolio": portfolio(cells.values()),
         "venues": {venue: _venue(cell) for venue, cell in connections.items()},
         "adapters": {
             name.partition("/")[2]: dict(detail["adapter"]) for name, detail in details.items() if "adapter" in detail
@@ -48,7 +51,7 @@ def overview(tree: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
             for detail in details.values()
             if isinstance(detail.get("venue"), Mapping)
         },
-        "signals": signals,
+        "signals": _signals(bus),
         "open_signals": sum(bus.get("open", {}).values()) if bus else 0,
         "stuck_signals": bus.get("stuck", []),
         "ticks": sum(_ticks(kinds) for cell in connections.values() for kinds in cell.get("data", {}).values()),
@@ -135,9 +138,12 @@ def _symbols(
             "payments": str(held.get("payments", 0)),
             "unrealized": str(quantity * (Decimal(repr(price)) - entry)) if price else "0",
             "strategies": {
-                str(cell["label"]): {key: cell[key] for key in ("paused", "position", "threshold", "size_multiplier")}
+                str(cell["label"]): {
+                    "paused": cell["paused"],
+                    **{key: cell["by_symbol"][symbol][key] for key in ("position", "threshold", "size_multiplier")},
+                }
                 for cell in cells.values()
-                if cell.get("symbol") == symbol and "label" in cell
+                if symbol in cell.get("by_symbol", {})
             },
         }
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import ClassVar
 
+from exchanges.model.flow import Role
 from exchanges.model.instrument import Instrument
 from exchanges.model.order import Fill, Order
 from exchanges.model.position import Position
@@ -67,6 +68,54 @@ class Adopted(Message):
 
 FEE_ROUNDED, FEE_RECKONED = "fee rounding", "fee reckoned"
 """``Repaired.what`` where what is held showed that a fee taken in the coin bought was a little more or less."""
+
+
+class LegPlanned(Message):
+    """The next order (leg) of a flow: asked of the bus, journaled by it, and only then sent.
+
+    ``number`` and ``attempt`` are those in the order's client id. ``reason`` says what it follows
+    from. It is not sent any more at ``expires_ns``.
+    """
+
+    signal_id: str
+    strategy: str
+    symbol: str
+    order: Order
+    role: Role
+    number: int
+    attempt: int
+    reason: str
+    planned_ns: int
+    expires_ns: int
+
+
+class LegRefused(Message):
+    """The bus found a planned leg outside of its approval, and journaled that: it is never sent."""
+
+    signal_id: str
+    symbol: str
+    client_id: str
+    reason: str
+
+
+class FlowEnded(Message):
+    """No order of the flow's entry will be sent any more, and none works. Sums over all its entry's orders.
+
+    ``gate``, ``code`` and ``detail`` say why; ``expired`` that it is nobody's refusal. ``lives_on``: the exits
+    of a bracket go on, and another one follows for them, whose ``exited`` is what they have sold.
+    """
+
+    signal_id: str
+    strategy: str
+    symbol: str
+    filled: Decimal
+    average_price: Decimal
+    gate: str
+    code: str
+    detail: str
+    expired: bool
+    lives_on: bool = False
+    exited: Decimal = Decimal(0)
 
 
 class Repaired(Message):

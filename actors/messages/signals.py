@@ -46,7 +46,7 @@ class ApprovedOrder(Message):
 
     ``client_id`` is derived from the signal, so the same approval is always the same order. With a
     ``flow`` it is the frame its orders have to stay in: no more than ``quantity`` in all, no price
-    worse than ``price``.
+    worse than ``price`` (``None``: any), none sent after ``ends_ns``, and their client ids numbered from leg 1.
     """
 
     signal_id: str
@@ -65,6 +65,7 @@ class ApprovedOrder(Message):
     tick_recv_ns: int
     signal_ns: int
     flow: Flow | None = None
+    ends_ns: int = 0
 
 
 class Verdict(Message):
@@ -87,7 +88,7 @@ class Verdict(Message):
 
 
 class Withdraw(Message):
-    """Strategy or API to bus: what was asked for by this signal is no longer wanted.
+    """Strategy or API to bus, which journals it: what was asked for by this signal is no longer wanted.
 
     Working orders are cancelled, those not sent stay unsent; what has filled has filled.
     """

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
 
-from actors.messages.orders import Filled, OrderChanged, Repaired
+from actors.messages.orders import Filled, FlowEnded, LegPlanned, OrderChanged, Repaired
 from actors.messages.signals import ApprovedOrder
+from exchanges.model.flow import protects
 from exchanges.model.order import OrderStatus, Side
 from exchanges.model.position import Position
 
-_ZERO = Decimal(0)
-_DAY_NS = 86_400 * 1_000_000_000
+_ZERO, _ONE = Decimal(0), Decimal(1)
+DAY_NS = 86_400 * 1_000_000_000
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -28,7 +30,9 @@ class Commitment(msgspec.Struct):
     """An order that may still fill. ``firm`` once its approval is journaled.
 
     ``price`` is the worst price it was approved at. ``until_ns`` ends a reservation the bus
-    never confirms.
+    never confirms. A flow's approval is one commitment, until its entry has ended; its orders are
+    commitments of no size, kept for their state. ``waits``: exits that wait for their price, and
+    stand in no other exit's way.
     """
 
     signal_id: str
@@ -43,6 +47,7 @@ class Commitment(msgspec.Struct):
     status: OrderStatus = OrderStatus.PENDING
     reported: Decimal = _ZERO
     filled: Decimal = _ZERO
+    waits: bool = False
 
     @property
     def outstanding(self) -> Decimal:
@@ -72,20 +77,41 @@ class Bounds(msgspec.Struct, frozen=True):
         return max(self.high * dearest, -self.low * (contract - cheapest), _ZERO)
 
 
+def reach(held: Decimal, orders: Iterable[Commitment]) -> Bounds:
+    """What a position can become in the worst order of events.
+
+    Reduce-only orders can bring it to zero and no further, and the others may fill after.
+    """
+    buys = sells = covers = closes = _ZERO
+    for order in orders:
+        left = order.outstanding
+        if order.side is Side.BUY:
+            buys, covers = (buys, covers + left) if order.reduce_only else (buys + left, covers)
+        else:
+            sells, closes = (sells, closes + left) if order.reduce_only else (sells + left, closes)
+    low = max(held - closes, _ZERO) if held > 0 else held
+    high = min(held + covers, _ZERO) if held < 0 else held
+    return Bounds(low - sells, high + buys)
+
+
 class Book(msgspec.Struct):
     """The exposure. Commitments are by client order id, the rest by symbol.
 
-    ``contracts`` is what one contract pays, for those that pay all or nothing; ``lots`` are the
-    quantity steps of what was filled.
+    ``contracts`` is what one contract pays, for those that pay all or nothing. ``frames`` are the
+    flows under way: by signal, the client id its approval bears. ``lots`` are the quantity steps of
+    what was filled.
     """
 
     positions: dict[str, Position] = {}
     commitments: dict[str, Commitment] = {}
     marks: dict[str, Mark] = {}
     contracts: dict[str, Decimal] = {}
+    frames: dict[str, str] = {}
     day: int = 0
     day_start: Decimal = _ZERO
     lots: dict[str, Decimal] = {}
+    rates: dict[str, Decimal] = {}
+    """What one unit of a symbol's quote currency counts as in dollars, where that is known; 1 elsewhere."""
 
     def position(self, symbol: str) -> Position:
         return self.positions.get(symbol) or Position(symbol)
@@ -95,33 +121,24 @@ class Book(msgspec.Struct):
         return [(key, order) for key, order in self.commitments.items() if order.symbol == symbol]
 
     def bounds(self, symbol: str) -> Bounds:
-        """What the position can become in the worst order of events.
-
-        Reduce-only orders can bring it to zero and no further, and the others may fill after.
-        """
-        held = self.position(symbol).quantity
-        orders = [order for _, order in self.outstanding(symbol)]
-        buys = sum((o.outstanding for o in orders if o.side is Side.BUY and not o.reduce_only), _ZERO)
-        sells = sum((o.outstanding for o in orders if o.side is Side.SELL and not o.reduce_only), _ZERO)
-        covers = sum((o.outstanding for o in orders if o.side is Side.BUY and o.reduce_only), _ZERO)
-        closes = sum((o.outstanding for o in orders if o.side is Side.SELL and o.reduce_only), _ZERO)
-        low = max(held - closes, _ZERO) if held > 0 else held
-        high = min(held + covers, _ZERO) if held < 0 else held
-        return Bounds(low - sells, high + buys)
+        """What the position can become in the worst order of events; see ``reach``."""
+        return reach(self.position(symbol).quantity, [order for _, order in self.outstanding(symbol)])
 
     def closable(self, symbol: str, side: Side) -> Decimal:
         """How much an order of ``side`` can surely take off the position, in base units."""
         held = self.position(symbol).quantity
         if held * side.sign >= 0:
             return _ZERO
-        same = sum((o.outstanding for _, o in self.outstanding(symbol) if o.side is side), _ZERO)
+        orders = [order for _, order in self.outstanding(symbol) if order.side is side and not order.waits]
+        same = sum((order.outstanding for order in orders), _ZERO)
         return max(abs(held) - same, _ZERO)
 
     def price(self, symbol: str) -> Decimal:
         """The price exposure is valued at: the mark, or the dearest price it was committed at."""
-        return max(self._prices(symbol))
+        return max(self.prices(symbol))
 
-    def _prices(self, symbol: str) -> list[Decimal]:
+    def prices(self, symbol: str) -> list[Decimal]:
+        """The prices exposure may have to be valued at; none may be the better one."""
         mark = self.marks.get(symbol)
         if mark is not None:
             return [mark.price]
@@ -129,13 +146,17 @@ class Book(msgspec.Struct):
         return [*prices, abs(self.position(symbol).average_price)]
 
     def exposure(self, symbol: str) -> Decimal:
-        """Worst-case notional of one symbol."""
+        """Worst-case notional of one symbol, in dollars."""
         return self.stake(symbol, self.bounds(symbol))
 
     def stake(self, symbol: str, bounds: Bounds, *prices: Decimal) -> Decimal:
-        """What ``bounds`` put at stake, at the worst of the symbol's price and ``prices``."""
-        known = [*self._prices(symbol), *prices]
-        return bounds.stake(max(known), min(known), self.contracts.get(symbol))
+        """What ``bounds`` put at stake in dollars, at the worst of the symbol's price and ``prices``."""
+        known = [*self.prices(symbol), *prices]
+        return bounds.stake(max(known), min(known), self.contracts.get(symbol)) * self.rate(symbol)
+
+    def rate(self, symbol: str) -> Decimal:
+        """What one unit of the symbol's quote currency counts as, in dollars."""
+        return self.rates.get(symbol, _ONE)
 
     def symbols(self) -> list[str]:
         """Every symbol that is held or may come to be, in a fixed order; less than a lot is not held."""
@@ -144,12 +165,13 @@ class Book(msgspec.Struct):
         return sorted(symbol for symbol in named if worst[symbol] > 0 and worst[symbol] >= self.lots.get(symbol, 0))
 
     def profit(self) -> Decimal:
-        """Realised and unrealised profit over all time, with fees and payments."""
+        """Realised and unrealised profit over all time, with fees and payments, in dollars."""
         total = _ZERO
         for symbol, position in self.positions.items():
-            total += position.net
+            own = position.net
             if position.quantity:
-                total += position.unrealized(self.price(symbol))
+                own += position.unrealized(self.price(symbol))
+            total += own * self.rate(symbol)
         return total
 
     def loss(self) -> Decimal:
@@ -158,7 +180,7 @@ class Book(msgspec.Struct):
 
     def roll(self, now: int) -> None:
         """Begin a new UTC day's account, if ``now`` is in one."""
-        day = now // _DAY_NS
+        day = now // DAY_NS
         if day > self.day:
             self.day, self.day_start = day, self.profit()
 
@@ -178,6 +200,7 @@ def reserve(book: Book, order: ApprovedOrder, until_ns: int, worst: Decimal) -> 
         price=worst,
         reduce_only=order.reduce_only,
         until_ns=until_ns,
+        waits=protects(order.flow),
     )
 
 
@@ -187,11 +210,30 @@ def confirm(book: Book, order: ApprovedOrder) -> None:
     commitment = book.commitments[order.client_id]
     commitment.firm = True
     commitment.quantity, commitment.reduce_only = order.quantity, order.reduce_only
+    if order.flow is not None:
+        book.frames[order.signal_id] = order.client_id
+
+
+def leg_planned(book: Book, event: LegPlanned) -> None:
+    """A flow's next order may be out from now on; what it can come to is in the flow's own commitment."""
+    if event.signal_id in book.frames:
+        order = event.order
+        book.commitments[order.client_id] = Commitment(
+            signal_id=event.signal_id,
+            strategy=event.strategy,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=_ZERO,
+            price=order.price or _ZERO,
+            reduce_only=order.reduce_only,
+            until_ns=0,
+            firm=True,
+        )
 
 
 def order_changed(book: Book, event: OrderChanged) -> None:
     """Fold an order's new state; it is let go once it is final and its fills are in."""
-    order = event.order
+    order, leg = event.order, event.signal_id in book.frames
     commitment = book.commitments.get(order.client_id)
     if commitment is None:
         if order.status.final:
@@ -201,7 +243,7 @@ def order_changed(book: Book, event: OrderChanged) -> None:
             event.strategy,
             order.symbol,
             order.side,
-            order.quantity,
+            _ZERO if leg else order.quantity,
             order.price or _ZERO,
             order.reduce_only,
             0,
@@ -210,8 +252,10 @@ def order_changed(book: Book, event: OrderChanged) -> None:
         )
         book.commitments[order.client_id] = commitment
     commitment.firm = True
-    commitment.status, commitment.reported = order.status, order.filled
-    commitment.quantity = max(commitment.quantity, order.quantity)
+    commitment.status = order.status
+    if not leg:
+        commitment.reported = order.filled
+        commitment.quantity = max(commitment.quantity, order.quantity)
     _let_go(book, order.client_id)
 
 
@@ -224,11 +268,20 @@ def filled(book: Book, event: Filled) -> None:
     mark = book.marks.get(fill.symbol)
     if mark is None or mark.recv_ns == 0:
         book.marks[fill.symbol] = Mark(fill.price, fill.price, fill.price, 0)
-    commitment = book.commitments.get(fill.client_id)
-    if commitment is not None:
+    frame = book.commitments.get(book.frames.get(event.signal_id, ""))
+    if frame is not None and frame.side is fill.side:
+        frame.filled += fill.quantity
+    elif event.signal_id not in book.frames and fill.client_id in book.commitments:
+        commitment = book.commitments[fill.client_id]
         commitment.firm = True
         commitment.filled += fill.quantity
         _let_go(book, fill.client_id)
+
+
+def flow_ended(book: Book, event: FlowEnded) -> None:
+    """Fold the end of a flow; the room it held is given back when its signal ends."""
+    if not event.lives_on:
+        book.frames.pop(event.signal_id, None)
 
 
 def repaired(book: Book, event: Repaired) -> None:

@@ -11,9 +11,12 @@ from actors import names
 from actors.messages.control import Control
 from actors.messages.orders import ExchangeState, Watch
 from actors.messages.signals import Approved, Evaluate, Verdict
-from actors.risk import book, control, evaluation, fold, state
+from actors.risk import book, control, ensemble, evaluation, fold, state
 from actors.risk.book import Mark
 from actors.risk.case import Case
+from actors.risk.market import Correlations, Market
+from actors.risk.policy import Terms
+from actors.risk.regime import UNKNOWN
 from actors.risk.settings import RiskSettings
 from actors.risk.sizing import Plan
 from actors.risk.state import RiskState, pair
@@ -47,6 +50,7 @@ class RiskBrain:
     def __init__(self, settings: RiskSettings | None = None) -> None:
         self._settings = settings or RiskSettings()
         self._state = RiskState()
+        self._correlations = Correlations()
 
     def receive(self, message: Message, ctx: Context) -> None:
         """Handle one message; see ``runtime.behavior.Behavior``."""
@@ -115,6 +119,7 @@ class RiskBrain:
                 if not order.firm:
                     order.until_ns = min(order.until_ns, soon)
         control.watch_loss(held, self._settings, ctx)
+        control.watch_drawdown(held, self._settings, ctx)
         self._answer_waiting(ctx)
 
     def _tick(self, ctx: Context) -> None:
@@ -122,6 +127,7 @@ class RiskBrain:
         if not self._state.caught_up:
             return
         control.watch_loss(self._state, self._settings, ctx)
+        control.watch_drawdown(self._state, self._settings, ctx)
         for signal_id in book.lapse(self._state.book, ctx.now):
             self._state.decisions.pop(signal_id, None)
             self._state.own.pop(signal_id, None)
@@ -143,10 +149,11 @@ class RiskBrain:
         known = self._state.book.marks.get(data.symbol)
         if known is None or data.recv_ns >= known.recv_ns:
             self._state.book.marks[data.symbol] = Mark(mid, bid, ask, data.recv_ns)
+        self._state.markets.setdefault(data.symbol, Market()).take(data, price, self._settings)
 
     def _exchange(self, message: ExchangeState, ctx: Context) -> None:
         if ctx.sender in (names.exchange(message.venue), names.BUS):
-            fold.heard(self._state, message, ctx.now, direct=True)
+            fold.heard(self._state, self._settings, message, ctx.now, direct=True)
         else:
             ctx.count("risk.impostors")
 
@@ -212,6 +219,7 @@ class RiskBrain:
         held.book.roll(ctx.now)
         case = self._case(signal, ctx.now)
         verdict = evaluation.judge(case)
+        fold.spoke(held, signal.strategy, signal.symbol, ensemble.voice(signal))
         remember(held.decisions, signal.id, verdict, settings.remembered_decisions)
         if verdict.order is not None and case.plan is not None:
             self._reserve(signal, verdict, case.plan, ctx.now)
@@ -241,7 +249,7 @@ class RiskBrain:
     def _case(self, signal: Signal, now: int) -> Case:
         held = self._state
         symbol, key = signal.symbol, pair(signal.strategy, signal.symbol)
-        latest = held.latest
+        latest, arm, market = held.latest, held.policies.arm(signal.id), held.markets.get(symbol)
         return Case(
             signal=signal,
             settings=self._settings,
@@ -250,11 +258,16 @@ class RiskBrain:
             trading_reason=latest.reason,
             halt_reason=held.halts.get(symbol, ""),
             view=held.views.get(symbol.partition(":")[0]),
-            instrument=held.instruments.get(symbol),
+            instruments=held.instruments,
             feedback=held.feedback.get(key),
             book=held.book,
-            last_entry_ns=held.entries.get(key, 0),
-            entries_ns=list(held.approvals.values()),
+            account=held.account,
+            pace=fold.pace(held, key, now),
+            terms=Terms(held.policies.of(arm), arm, market.regime.label if market else UNKNOWN, self._settings, now),
+            voices=held.voices.get(symbol, {}),
+            markets=held.markets,
+            correlations=self._correlations,
+            equity=held.equity,
         )
 
     # -- the kernel's other questions -------------------------------------------------------
@@ -286,5 +299,13 @@ class RiskBrain:
             "orders": sum(1 for order in held.book.commitments.values() if order.firm),
             "halted_symbols": sorted(held.halts),
             "denials": dict(held.denials),
+            "drawdown": str(held.account.drawdown(held.book.profit())),
+            "budget_spent": str(held.account.spent),
+            "paused": sorted(held.account.paused),
+            "regimes": {symbol: market.regime.label for symbol, market in held.markets.items()},
+            "policy": held.policies.full.version if held.policies.full else 0,
+            "trial": held.policies.trial.version if held.policies.trial else 0,
+            "trial_share": held.policies.share,
+            "shadows": list(held.policies.shadows),
             "waiting": len(held.waiting),
         }

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
 
 from actors.messages.control import TradingState
 from actors.messages.orders import ExchangeState
+from actors.risk.account import Account
 from actors.risk.book import Book, Mark
-from actors.risk.settings import RiskSettings
-from actors.risk.sizing import Plan
+from actors.risk.ensemble import Voice
+from actors.risk.exposure import Line, Sheet
+from actors.risk.market import Correlations, Market
+from actors.risk.policy import Terms
+from actors.risk.settings import RiskSettings, Track
+from actors.risk.sizing import Plan, multiplier
 from exchanges.model.instrument import Instrument
 from exchanges.model.order import Side
 from strategies.signal import Signal
@@ -32,8 +39,21 @@ class Feedback(msgspec.Struct, frozen=True):
     conviction_threshold: float
 
 
-class Case(msgspec.Struct):
-    """What is judged. ``plan`` is set by the sizing gate; ``entries_ns`` are past approvals."""
+class Pace(msgspec.Struct, frozen=True):
+    """Approvals in the last second and minute, and when this strategy last entered this symbol (0: never)."""
+
+    second: int
+    minute: int
+    last_entry_ns: int
+
+
+@dataclass
+class Case:
+    """What is judged, and the book it is judged against, which does not change meanwhile.
+
+    ``voices`` is what other strategies said of the symbol. The ensemble sets ``strength``, the
+    conviction that is judged, and sizing the ``plan``.
+    """
 
     signal: Signal
     settings: RiskSettings
@@ -42,16 +62,51 @@ class Case(msgspec.Struct):
     trading_reason: str
     halt_reason: str
     view: View | None
-    instrument: Instrument | None
+    instruments: dict[str, Instrument]
     feedback: Feedback | None
     book: Book
-    last_entry_ns: int
-    entries_ns: list[int]
+    account: Account
+    pace: Pace
+    terms: Terms
+    voices: dict[str, Voice]
+    markets: dict[str, Market]
+    correlations: Correlations
+    equity: Decimal
+    """Of all venues together, in dollars."""
+    strength: float = 0.0
     plan: Plan | None = None
+
+    @property
+    def pair(self) -> str:
+        """The key of what is kept by strategy and symbol."""
+        return f"{self.signal.strategy}|{self.signal.symbol}"
+
+    @property
+    def venue(self) -> str:
+        return self.signal.symbol.partition(":")[0]
+
+    @property
+    def instrument(self) -> Instrument | None:
+        return self.instruments.get(self.signal.symbol)
+
+    @property
+    def market(self) -> Market | None:
+        return self.markets.get(self.signal.symbol)
 
     @property
     def mark(self) -> Mark | None:
         return self.book.marks.get(self.signal.symbol)
+
+    @property
+    def track(self) -> Track:
+        """The track of the combined conviction."""
+        return self.settings.track(self.strength)
+
+    @property
+    def order_notional(self) -> Decimal:
+        """The largest order: the track's, and no more than the venue's."""
+        own = self.settings.at(self.venue).order_notional
+        return self.track.order_notional if own is None else min(own, self.track.order_notional)
 
     @property
     def reference(self) -> Decimal:
@@ -62,8 +117,47 @@ class Case(msgspec.Struct):
         return mark.ask if self.signal.side is Side.BUY else mark.bid
 
     @property
+    def threshold(self) -> tuple[float, str]:
+        """The least conviction that passes, and whose word it is: the policy's, else the feedback's, else ours."""
+        said = self.terms.threshold(self.pair)
+        if said is not None:
+            return said, f"policy {self.terms.version}"
+        if self.feedback is not None:
+            return self.feedback.conviction_threshold, f"feedback {self.feedback.version}"
+        return self.settings.base_threshold, "settings"
+
+    @property
+    def multiplier(self) -> tuple[float, str]:
+        """The size multiplier, within its bounds, and whose word it is."""
+        said = self.terms.size(self.pair)
+        if said is not None:
+            return said, f"policy {self.terms.version}"
+        if self.feedback is not None:
+            return multiplier(self.feedback.size_multiplier, self.settings), f"feedback {self.feedback.version}"
+        return 1.0, "settings"
+
+    @functools.cached_property
+    def sheet(self) -> Sheet:
+        """The exposure as it is."""
+        return Sheet(self.book)
+
+    @functools.cached_property
     def closable(self) -> Decimal:
         return self.book.closable(self.signal.symbol, self.signal.side)
+
+    @property
+    def line(self) -> Line:
+        """The symbol's exposure with the planned order."""
+        drawn, signal = self.plan, self.signal
+        if drawn is None or drawn.reduce_only:
+            return self.sheet.line(signal.symbol)
+        prices = (drawn.worst, min(drawn.price, drawn.worst))
+        return self.sheet.after(signal.symbol, signal.side, drawn.quantity, prices)
+
+    @functools.cached_property
+    def lines(self) -> dict[str, Line]:
+        """The exposure of every symbol with the planned order; not to be asked for before there is a plan."""
+        return {**self.sheet.lines, self.signal.symbol: self.line}
 
     @property
     def lowers(self) -> bool:
@@ -76,3 +170,11 @@ class Case(msgspec.Struct):
         if self.trading is TradingState.REDUCING and signal.quantity is None:
             return closable > 0
         return signal.quantity is not None and signal.quantity <= closable
+
+    def category(self, symbol: str) -> str:
+        """The configured category, else the kind of the contract; empty if neither is known."""
+        named = self.settings.categories.get(symbol)
+        if named:
+            return named
+        known = self.instruments.get(symbol)
+        return known.kind.value if known else ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from actors.messages.control import Control, ControlTaken, TradingState, TradingStateChanged
 from actors.names import BUS, RISK
+from actors.risk.account import drawdown_share
 from actors.risk.settings import RiskSettings
-from actors.risk.state import RiskState
+from actors.risk.state import DRAWDOWN, RiskState
 from actors.window import remember
 from runtime.behavior import Context
 
@@ -28,6 +29,8 @@ def control(state: RiskState, settings: RiskSettings, message: Control, ctx: Con
         return
     remember(state.controls, message.id, ctx.now, settings.remembered_controls)
     before = state.latest.state
+    if target is TradingState.ACTIVE and state.latest.reason.startswith(DRAWDOWN):
+        state.account.peak = state.book.profit()
     _change(state, TradingStateChanged(target, message.reason or message.action, message.by, message.id), ctx)
     taken = ControlTaken(message.id, message.action, message.by, RISK, f"{before.value} to {target.value}")
     ctx.send(BUS, taken)
@@ -43,6 +46,19 @@ def watch_loss(state: RiskState, settings: RiskSettings, ctx: Context) -> None:
     remember(state.controls, key, ctx.now, settings.remembered_controls)
     reason = f"DAILY_LOSS: loss={loss} limit={settings.daily_loss}"
     _change(state, TradingStateChanged(TradingState.REDUCING, reason, RISK, key), ctx)
+
+
+def watch_drawdown(state: RiskState, settings: RiskSettings, ctx: Context) -> None:
+    """Go to REDUCING when equity has fallen too far from its peak; a resume from there begins a new peak.
+
+    Without an equity there is nothing to measure by, and nothing is approved.
+    """
+    fallen, equity = state.account.drawdown(state.book.profit()), state.equity
+    share = drawdown_share(fallen, equity)
+    if equity <= 0 or share < settings.max_drawdown or state.latest.state is not TradingState.ACTIVE:
+        return
+    reason = f"{DRAWDOWN}: share={share:.6g} fallen={fallen} limit={settings.max_drawdown}"
+    _change(state, TradingStateChanged(TradingState.REDUCING, reason, RISK, f"drawdown-{ctx.epoch}-{ctx.now}"), ctx)
 
 
 def repeat(state: RiskState, ctx: Context) -> None:

@@ -1,8 +1,8 @@
-"""Takes a signal through the gates, in order, to a verdict."""
+"""Takes a signal through ensemble, gates and sizing, in order, to a verdict."""
 
 from __future__ import annotations
 
-from actors.messages.signals import Step, Verdict
+from actors.messages.signals import ApprovedOrder, Step, Verdict
 from actors.risk.approval import approve
 from actors.risk.case import Case
 from actors.risk.gates import GATES
@@ -19,10 +19,27 @@ def judge(case: Case) -> Verdict:
     if case.plan is None:
         return _denial(case, [*steps, Step("sizing", False, "NO_PLAN", {"plan": "none"})])
     order = approve(case.signal, case.plan, case.now, case.settings)
-    return Verdict(case.signal.id, tuple(steps), order)
+    return _verdict(case, steps, order)
 
 
 def _denial(case: Case, steps: list[Step]) -> Verdict:
     last = steps[-1]
     detail = " ".join(f"{name}={value}" for name, value in last.inputs.items())
-    return Verdict(case.signal.id, tuple(steps), None, last.name, last.code, detail)
+    return _verdict(case, steps, None, last.name, last.code, detail)
+
+
+def _verdict(
+    case: Case, steps: list[Step], order: ApprovedOrder | None, gate: str = "", code: str = "", detail: str = ""
+) -> Verdict:
+    terms = case.terms
+    return Verdict(
+        case.signal.id,
+        tuple(steps),
+        order,
+        gate,
+        code,
+        detail,
+        regime=terms.regime,
+        policy=terms.version,
+        arm=terms.arm,
+    )

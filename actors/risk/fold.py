@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
-from actors.messages.control import TradingStateChanged
-from actors.messages.learning import FeedbackIssued
-from actors.messages.orders import ExchangeState, Filled, OrderChanged, Paid, Repaired, SymbolHalted
-from actors.messages.signals import Approved, Blocked, Executed, Expired, Verdict
-from actors.risk import book
-from actors.risk.case import Feedback, View
+from actors.messages.control import TradingState, TradingStateChanged
+from actors.messages.learning import FeedbackIssued, PolicyIssued
+from actors.messages.orders import (
+    ExchangeState,
+    Filled,
+    FlowEnded,
+    LegPlanned,
+    OrderChanged,
+    Paid,
+    Repaired,
+    SymbolHalted,
+)
+from actors.messages.signals import Approved, Blocked, Executed, Expired, Generated, Verdict
+from actors.risk import book, ensemble
+from actors.risk.case import Feedback, Pace, View
+from actors.risk.ensemble import Voice
 from actors.risk.settings import RiskSettings
-from actors.risk.state import RiskState, pair
+from actors.risk.state import DRAWDOWN, RiskState, pair
 from actors.window import remember
 from exchanges.model.instrument import ContractKind
 from runtime.lifecycle import Entry
 from runtime.message import Message
 
-_MINUTE_NS = 60 * 1_000_000_000
+_ONE = Decimal(1)
+_SECOND_NS = 1_000_000_000
+_MINUTE_NS = 60 * _SECOND_NS
+_SYMBOLS = 10_000
+"""Symbols of which it is known what strategies said."""
 
 
 def fold(state: RiskState, settings: RiskSettings, entry: Entry) -> Message:
@@ -38,12 +53,30 @@ def entered(state: RiskState, signal_id: str, strategy: str, symbol: str, now: i
     if not reduces:
         key = pair(strategy, symbol)
         state.entries[key] = max(now, state.entries.get(key, 0))
-    for known, at in list(state.approvals.items()):
-        if now - at >= _MINUTE_NS:
-            del state.approvals[known]
+    _forget_approvals(state, now)
 
 
-def heard(state: RiskState, event: ExchangeState, at: int, *, direct: bool) -> None:
+def pace(state: RiskState, key: str, now: int) -> Pace:
+    """How fast it goes now, and when the ``strategy|symbol`` last made an entry."""
+    _forget_approvals(state, now)
+    second = 0
+    for at in reversed(state.approvals.values()):
+        if now - at >= _SECOND_NS:
+            break
+        second += 1
+    return Pace(second, len(state.approvals), state.entries.get(key, 0))
+
+
+def _forget_approvals(state: RiskState, now: int) -> None:
+    """Approvals come in the order of time: those a minute old are the first."""
+    while state.approvals:
+        oldest = next(iter(state.approvals))
+        if now - state.approvals[oldest] < _MINUTE_NS:
+            return
+        del state.approvals[oldest]
+
+
+def heard(state: RiskState, settings: RiskSettings, event: ExchangeState, at: int, *, direct: bool) -> None:
     """Take over what an exchange connection says of itself; its own word also says it is linked."""
     known = state.views.get(event.venue)
     if known is not None and known.heard_ns > at:
@@ -52,8 +85,26 @@ def heard(state: RiskState, event: ExchangeState, at: int, *, direct: bool) -> N
     state.views[event.venue] = View(event, at, linked)
     for instrument in event.instruments:
         state.instruments[instrument.symbol] = instrument
+        state.book.rates[instrument.symbol] = settings.currencies.get(instrument.quote, _ONE)
         if instrument.kind is ContractKind.BINARY_EVENT:
             state.book.contracts[instrument.symbol] = instrument.contract_value
+
+
+def spoke(state: RiskState, strategy: str, symbol: str, voice: Voice) -> None:
+    """A signal was judged: it is its strategy's word on the symbol from now on."""
+    voices = state.voices.get(symbol, {})
+    ensemble.hear(voices, strategy, voice)
+    remember(state.voices, symbol, voices, _SYMBOLS)
+
+
+def _generated(state: RiskState, settings: RiskSettings, event: Generated, ts: int) -> None:
+    remember(state.spoken, event.signal_id, ensemble.voice(event.signal), settings.remembered_decisions)
+
+
+def _judged(state: RiskState, event: Approved | Blocked) -> None:
+    voice = state.spoken.pop(event.signal_id, None)
+    if voice is not None:
+        spoke(state, event.strategy, event.symbol, voice)
 
 
 def _settle(state: RiskState, settings: RiskSettings, signal_id: str, ts: int) -> None:
@@ -65,23 +116,41 @@ def _settle(state: RiskState, settings: RiskSettings, signal_id: str, ts: int) -
 def _approved(state: RiskState, settings: RiskSettings, event: Approved, ts: int) -> None:
     order = event.order
     book.confirm(state.book, order)
+    state.account.approved(order, state.book)
     state.last_approved = event.signal_id
-    remember(
-        state.decisions, event.signal_id, Verdict(event.signal_id, event.steps, order), settings.remembered_decisions
-    )
+    _judged(state, event)
+    verdict = Verdict(event.signal_id, event.steps, order, regime=event.regime, policy=event.policy, arm=event.arm)
+    remember(state.decisions, event.signal_id, verdict, settings.remembered_decisions)
     entered(state, event.signal_id, event.strategy, event.symbol, order.approved_ns, reduces=order.reduce_only)
     _settle(state, settings, event.signal_id, ts)
 
 
 def _blocked(state: RiskState, settings: RiskSettings, event: Blocked, ts: int) -> None:
     book.release(state.book, event.signal_id)
-    if event.steps and event.signal_id not in state.decisions:
-        verdict = Verdict(event.signal_id, event.steps, None, event.gate, event.code, event.detail)
-        remember(state.decisions, event.signal_id, verdict, settings.remembered_decisions)
+    if event.steps:
+        _judged(state, event)
+        if event.signal_id not in state.decisions:
+            remember(state.decisions, event.signal_id, _denial(event), settings.remembered_decisions)
+    state.spoken.pop(event.signal_id, None)
     _settle(state, settings, event.signal_id, ts)
 
 
+def _denial(event: Blocked) -> Verdict:
+    return Verdict(
+        event.signal_id,
+        event.steps,
+        None,
+        event.gate,
+        event.code,
+        event.detail,
+        regime=event.regime,
+        policy=event.policy,
+        arm=event.arm,
+    )
+
+
 def _ended(state: RiskState, settings: RiskSettings, event: Expired | Executed, ts: int) -> None:
+    state.spoken.pop(event.signal_id, None)
     book.release(state.book, event.signal_id)
     _settle(state, settings, event.signal_id, ts)
 
@@ -92,6 +161,16 @@ def _order(state: RiskState, settings: RiskSettings, event: OrderChanged, ts: in
 
 def _filled(state: RiskState, settings: RiskSettings, event: Filled, ts: int) -> None:
     book.filled(state.book, event)
+    state.account.filled(event, ts, settings.loss_streak, settings.loss_pause_ns)
+    state.account.drawdown(state.book.profit())
+
+
+def _leg(state: RiskState, settings: RiskSettings, event: LegPlanned, ts: int) -> None:
+    book.leg_planned(state.book, event)
+
+
+def _flow_ended(state: RiskState, settings: RiskSettings, event: FlowEnded, ts: int) -> None:
+    book.flow_ended(state.book, event)
 
 
 def _paid(state: RiskState, settings: RiskSettings, event: Paid, ts: int) -> None:
@@ -99,7 +178,12 @@ def _paid(state: RiskState, settings: RiskSettings, event: Paid, ts: int) -> Non
 
 
 def _repaired(state: RiskState, settings: RiskSettings, event: Repaired, ts: int) -> None:
+    before = state.book.profit()
     book.repaired(state.book, event)
+    if event.position is not None:
+        state.account.peak += state.book.profit() - before
+    if not state.book.position(event.symbol).quantity:
+        state.account.flat(event.symbol)
 
 
 def _halted(state: RiskState, settings: RiskSettings, event: SymbolHalted, ts: int) -> None:
@@ -109,6 +193,8 @@ def _halted(state: RiskState, settings: RiskSettings, event: SymbolHalted, ts: i
 
 
 def _trading(state: RiskState, settings: RiskSettings, event: TradingStateChanged, ts: int) -> None:
+    if event.state is TradingState.ACTIVE and state.trading and state.trading.reason.startswith(DRAWDOWN):
+        state.account.peak = state.book.profit()
     state.trading = event
     state.pending = [change for change in state.pending if change != event]
     if event.control_id:
@@ -122,8 +208,12 @@ def _feedback(state: RiskState, settings: RiskSettings, event: FeedbackIssued, t
         state.feedback[key] = Feedback(event.version, event.size_multiplier, event.conviction_threshold)
 
 
+def _policy(state: RiskState, settings: RiskSettings, event: PolicyIssued, ts: int) -> None:
+    state.policies.take(event)
+
+
 def _exchange(state: RiskState, settings: RiskSettings, event: ExchangeState, ts: int) -> None:
-    heard(state, event, ts, direct=False)
+    heard(state, settings, event, ts, direct=False)
 
 
 _FOLDS: dict[type[Message], Callable[[RiskState, RiskSettings, Any, int], None]] = {
@@ -133,11 +223,15 @@ _FOLDS: dict[type[Message], Callable[[RiskState, RiskSettings, Any, int], None]]
     Executed: _ended,
     OrderChanged: _order,
     Filled: _filled,
+    LegPlanned: _leg,
+    FlowEnded: _flow_ended,
     Repaired: _repaired,
     Paid: _paid,
     SymbolHalted: _halted,
     TradingStateChanged: _trading,
     FeedbackIssued: _feedback,
+    PolicyIssued: _policy,
+    Generated: _generated,
     ExchangeState: _exchange,
 }
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from actors.messages.control import TradingState, TradingStateChanged
 from actors.messages.signals import Evaluate, Verdict
+from actors.risk.account import Account
 from actors.risk.book import Book
 from actors.risk.case import Feedback, View
+from actors.risk.ensemble import Voice
+from actors.risk.market import Market
+from actors.risk.policy import Policies
 from exchanges.model.instrument import Instrument
 from runtime.errors import SnapshotError
 
 VERSION = 1
+DRAWDOWN = "DRAWDOWN"
+"""How the reason of a state begins that the fall of equity has led to: who resumes from it accepts the loss."""
 
 
 class RiskState(msgspec.Struct):
@@ -21,7 +29,8 @@ class RiskState(msgspec.Struct):
     signal, ``settled`` the signals whose outcome the journal has, ``own`` those this incarnation
     decided and the journal has not. ``approvals`` are times by
     signal for the order rate, ``entries`` by strategy and symbol for the cooldown. ``waiting``
-    are questions that can't be answered yet.
+    are questions that can't be answered yet. ``voices`` are by symbol and strategy, ``spoken`` the
+    signals the journal has and no verdict on.
     """
 
     version: int = VERSION
@@ -45,6 +54,11 @@ class RiskState(msgspec.Struct):
     feedback: dict[str, Feedback] = {}
     waiting: dict[str, Evaluate] = {}
     denials: dict[str, int] = {}
+    policies: Policies = msgspec.field(default_factory=Policies)
+    markets: dict[str, Market] = {}
+    account: Account = msgspec.field(default_factory=Account)
+    voices: dict[str, dict[str, Voice]] = {}
+    spoken: dict[str, Voice] = {}
 
     @property
     def latest(self) -> TradingStateChanged:
@@ -52,6 +66,11 @@ class RiskState(msgspec.Struct):
         if self.pending:
             return self.pending[-1]
         return self.trading or TradingStateChanged(TradingState.ACTIVE, "", "start")
+
+    @property
+    def equity(self) -> Decimal:
+        """Of all venues, in dollars."""
+        return sum((view.state.equity for view in self.views.values()), Decimal(0))
 
 
 def pair(strategy: str, symbol: str) -> str:

@@ -1,4 +1,4 @@
-"""The Ray actor of symbol strategies: one symbol each, or several where they are pooled."""
+"""The Ray actor of symbol strategies: one strategy each, or several where they are pooled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from strategies.strategy import Strategy
 
 
 class SymbolStrategy(TradingHost):
-    """Hosts a user's strategy for one symbol."""
+    """Hosts a user's strategy, for one symbol or for several together."""
 
     def build(self, cell: CellAssignment) -> Behavior:
         plan = msgspec.msgpack.decode(cell.config, type=StrategyPlan)

@@ -11,71 +11,76 @@ from typing import Any
 import msgspec
 
 from actors.messages.control import Control, ControlTaken
+from actors.messages.history import HistoryTold
 from actors.messages.learning import FeedbackIssued
-from actors.messages.orders import Filled, Paid, Watch, Watching
-from actors.messages.signals import Approved, Blocked, Emit, Expired, Generated, SignalEvent, Withdraw
-from actors.names import BUS, exchange_of
+from actors.messages.orders import Filled, Watching
+from actors.messages.signals import Emit, Withdraw
+from actors.names import BUS
+from actors.strategy import keeping
+from actors.strategy.facts import Facts
+from actors.strategy.inlets import Inlet, Inlets
+from actors.strategy.report import report
 from actors.strategy.settings import BrainSettings
-from actors.strategy.state import VERSION, BrainState, HookDue, TimerDue, Unseen
+from actors.strategy.state import HookDue, PastDue, TimerDue, WarmUpOver
+from actors.strategy.warmup import WarmUp
 from actors.window import remember
 from exchanges.model.market import Bar, Book, MarketData, Quote, Trade, last_price
-from exchanges.model.order import Side
 from runtime import codec
 from runtime.behavior import Context
-from runtime.errors import SnapshotError
 from runtime.lifecycle import CaughtUp, Entry, PeerUp, Started
 from runtime.message import Message
 from strategies import state as attributes
+from strategies import timeframes
 from strategies.errors import HookError
+from strategies.performance import Performance
 from strategies.signal import Signal
 from strategies.strategy import Strategy
 
 KINDS = ("Generated", "Approved", "Blocked", "Expired", "Filled", "FeedbackIssued", "Paid")
-"""The journal's events it subscribes to, narrowed to its symbol (index ``symbol``)."""
+"""The journal's events it subscribes to; with one symbol narrowed to it (index ``symbol``).
 
-_STEPS: dict[type[Message], str] = {
-    Generated: "recorded",
-    Approved: "approved",
-    Blocked: "blocked",
-    Expired: "expired",
-}
+With several symbols it takes all of them: by strategy it would not be told of fills of no strategy's
+order, which close its positions as well.
+"""
 
 Hook = Callable[[Any], None]
 
 
 class StrategyBrain:
-    """Runs one ``Strategy`` on one symbol; is its ``Driver``.
+    """Runs one ``Strategy`` on its symbols; is its ``Driver``.
 
     A tick is numbered ``(epoch, seq)`` by the exchange connection: what is not above the last
-    one was seen before and is ignored. A signal is kept until its journal entry comes back, and
-    sent again when the bus starts anew. Facts from the journal (fills, feedback) are taken in
+    one of its symbol was seen before and is ignored. A signal is kept until its journal entry comes
+    back, and sent again when the bus starts anew. Facts from the journal (fills, feedback) are taken in
     at once; the strategy's own code sees each in a message of its own, afterwards and never
     during a replay, so that an exception of its cannot lose the fact.
     """
 
     def __init__(self, settings: BrainSettings, strategy: Strategy) -> None:
-        self.settings = settings
-        self.strategy = strategy
+        self.settings, self.strategy = settings, strategy
         self.desk = desk = strategy.desk
-        self.label, self.symbol = desk.label, desk.symbol
+        self.label, self.symbol, self.symbols = desk.label, desk.symbol, desk.symbols
         desk.driver = self
-        desk.ttl_ns, desk.dry_run, desk.threshold = settings.ttl_ns, settings.dry_run, settings.threshold
+        desk.ttl_ns, desk.dry_run = settings.ttl_ns, settings.dry_run
+        desk.thresholds = dict.fromkeys(self.symbols, settings.threshold)
         self.ctx: Context | None = None
-        self.watched = strategy.watches()
-        self.epoch = self.seq = self.entry_seq = self.ticks = 0
+        self.ticks = 0
         self.live = self.paused = False
-        self.feedback: FeedbackIssued | None = None
-        self.pending: dict[str, Signal] = {}
-        self.journaled: dict[str, int] = {}
-        self.unseen: dict[int, Unseen] = {}
+        self.issued: dict[str, str] = {}
         self.timers: dict[str, int] = {}
         self.controls: deque[str] = deque(maxlen=settings.controls)
         self.lines: deque[str] = deque(maxlen=settings.lines)
         self.counts: Counter[str] = Counter()
-        self.user = b""
-        self._made_for = json.dumps([type(strategy).__qualname__, desk.given], sort_keys=True, default=str)
-        self._ticket = 0
-        self._gated = True
+        self.made_for = json.dumps([type(strategy).__qualname__, desk.given], sort_keys=True, default=str)
+        self._several = len(self.symbols) > 1
+        wanted = timeframes.wanted(strategy.timeframes, strategy.history, settings.history_bars)
+        self.frames = timeframes.Frames(wanted.frames, {each: settings.steps.get(each, 0) for each in self.symbols})
+        self._framed = bool(wanted.frames)
+        self.watched = keeping.kinds(strategy, self.frames)
+        self.inlets = Inlets(self.symbols, self.watched, settings)
+        self.performance = Performance(settings.capital, settings.sample_ns)
+        self.facts = Facts(settings, strategy, self.inlets, self.performance, self._tally, self._show)
+        self.warm = WarmUp(settings, wanted, self.frames, self.symbols, self._tally)
         self._names = {kind: self._names_of(hook) for kind, hook in _HOOKS.items()}
         self._hooks = {kind: tuple(map(self._hook, names)) for kind, names in self._names.items()}
         self._handlers: dict[type[Message], Callable[[Any], None]] = {
@@ -87,11 +92,15 @@ class StrategyBrain:
             Watching: self._watching,
             PeerUp: self._peer_up,
             CaughtUp: self._caught_up,
+            HistoryTold: self._history_told,
+            PastDue: self._past_due,
+            WarmUpOver: self._warm_up_over,
         }
 
     def _names_of(self, own: str) -> tuple[str, ...]:
         """The overridden hooks for one kind of data, in the order they are called."""
-        return tuple(name for name in ("on_tick", own) if self.strategy.overrides(name))
+        hooks = ("on_tick",) if own == "on_bar" and self._framed else ("on_tick", own)
+        return tuple(name for name in hooks if self.strategy.overrides(name))
 
     def _hook(self, name: str) -> Hook:
         hook: Hook = getattr(self.strategy, name)
@@ -99,7 +108,12 @@ class StrategyBrain:
             return hook
         return lambda bar: hook(bar) if bar.closed else None
 
-    # -- messages ------------------------------------------------------------------
+    @property
+    def pending(self) -> dict[str, Signal]:
+        """The signals whose journal entries have not come back, by id."""
+        return self.facts.pending
+
+    # -- market data ---------------------------------------------------------------
 
     def receive(self, message: Message, ctx: Context) -> None:
         """Handle one message.
@@ -109,50 +123,81 @@ class StrategyBrain:
         """
         self.ctx = ctx
         hooks = self._hooks.get(type(message))  # type: ignore[arg-type]
-        if hooks is None:
-            handler = self._handlers.get(type(message))
-            if handler is not None:
-                handler(message)
-            return
-        if self._gated:
-            # It belongs to an earlier request: what is missed is sent again behind the answer.
-            self._tally("early")
-        else:
+        if hooks is not None:
             self._data(message, hooks)
+            return
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message)
 
     def _data(self, data: Any, hooks: tuple[Hook, ...]) -> None:
         """Show the strategy one piece of market data, unless it was seen before."""
-        if (data.seq != self.seq + 1 or data.epoch != self.epoch) and not self._follows(data):
-            return
-        if data.symbol != self.symbol:
+        inlet = self.inlets.by_symbol.get(data.symbol)
+        if inlet is None:
             self._tally("foreign")
             return
-        self.epoch, self.seq = data.epoch, data.seq
+        if inlet.gate.closed:
+            # It belongs to an earlier request: what is missed is sent again behind the answer.
+            self._tally("early")
+            return
+        if (data.seq != inlet.seq + 1 or data.epoch != inlet.epoch) and not self._follows(inlet, data):
+            return
+        if self._context.now >= self.performance.due_ns:
+            self.performance.sample(self._context.now, self.desk.positions, self.prices())
+        inlet.epoch, inlet.seq = data.epoch, data.seq
         self.ticks += 1
         desk = self.desk
         desk.data = data
         desk.ordinal = 0
+        if self._several and last_price(data):
+            desk.latest[data.symbol] = data
+        if not self._framed:
+            self._hand(data, hooks)
+            return
+        # Bars that a trade ends lie before it; one that a bar ends holds it.
+        within = isinstance(data, Bar)
+        if within:
+            self._hand(data, hooks)
+        for bar in self.frames.take(data):
+            self._guarded("on_bar", bar)
+        if not within:
+            self._hand(data, hooks)
+
+    def _hand(self, data: Any, hooks: tuple[Hook, ...]) -> None:
         try:
             for hook in hooks:
                 hook(data)
         except Exception as error:
             raise self._fault(self._names[type(data)][hooks.index(hook)], error) from error
 
-    def _follows(self, data: MarketData) -> bool:
+    def _follows(self, inlet: Inlet, data: MarketData) -> bool:
         """Whether data that is not simply the next one is newer than what was seen."""
-        if (data.epoch, data.seq) <= (self.epoch, self.seq):
+        if (data.epoch, data.seq) <= inlet.mark:
             self._tally("duplicates")
             return False
-        if data.epoch == self.epoch and not self.watched:
-            self._tally("lost", data.seq - self.seq - 1)
+        lost = self.inlets.lost(data)
+        if lost:
+            self._tally("lost", lost)
+        if lost or (inlet.epoch and data.epoch != inlet.epoch):
+            self.frames.missed(data.symbol)
         return True
 
+    def prices(self) -> dict[str, float]:
+        """By symbol, the last known price."""
+        data = self.desk.data
+        known = {symbol: last_price(latest) for symbol, latest in self.desk.latest.items()}
+        if data is not None and (price := last_price(data)):
+            known[data.symbol] = price
+        return known
+
+    # -- starting ------------------------------------------------------------------
+
     def _watching(self, message: Watching) -> None:
-        if message.ticket == self._ticket:
-            self._gated = False
+        self.inlets.watching(message.ticket)
 
     def _started(self, message: Started) -> None:
-        self.live, self._gated = False, True
+        self.live = False
+        self.inlets.close()
         saved = attributes.attributes(self.strategy) if message.restored else {}
         self._triggered(f"start/{message.epoch}", "Start")
         self._call("on_start")
@@ -161,117 +206,95 @@ class StrategyBrain:
             self._arm(name, due_ns)
 
     def _peer_up(self, message: PeerUp) -> None:
+        if not self.live:
+            return
         if message.name == BUS:
-            if self.live:
-                self._send_pending()
-        elif message.name == exchange_of(self.symbol) and self.live:
-            self._watch()
+            self._send_pending()
+        elif message.name in self.inlets.gates:
+            if self.warm.over:
+                self._watch(message.name)
+            else:
+                self.warm.again(message.name, self._context)
 
-    def _watch(self) -> None:
+    def _watch(self, connection: str) -> None:
         """Ask for market data, from where we are; until the answer begins, what comes is not for us."""
-        self._ticket = max(self._ticket + 1, self._context.epoch << 20)
-        self._gated = True
-        after = {self.symbol: (self.epoch, self.seq)} if self.epoch or self.seq else {}
-        watch = Watch((self.symbol,), self.watched, int(self.settings.delivery), after, self._ticket)
-        self._context.send(exchange_of(self.symbol), watch)
+        self._context.send(connection, self.inlets.watch(connection, self._context.epoch))
 
     def _caught_up(self, message: CaughtUp) -> None:
         if not self.live:
             self.live = True
-            self._watch()
+            self._begin()
         self._send_pending()
-        for seq in self.unseen:
+        for seq in self.facts.unseen:
             self._context.send(self._context.name, HookDue(seq))
+
+    def _begin(self) -> None:
+        """Look at the past, or at the market."""
+        if not self.warm.over:
+            self.warm.begin(self._context)
+            return
+        for connection in self.inlets.gates:
+            self._watch(connection)
 
     def _send_pending(self) -> None:
         for signal in self.pending.values():
             self._tally("resent")
             self._context.send(BUS, Emit(signal))
 
+    def _history_told(self, told: HistoryTold) -> None:
+        if told.reason:
+            self.note(f"no history of {told.symbol}: {told.reason}")
+        self.warm.told(told, self._context)
+
+    def _past_due(self, message: PastDue) -> None:
+        bar = self.warm.due(message.number)
+        if bar is None:
+            return
+        desk, hand = self.desk, self.desk.data
+        desk.data, desk.ordinal, desk.warming = bar, 0, True
+        latest = dict(desk.latest)
+        desk.latest = {**latest, bar.symbol: bar}
+        try:
+            self._guarded("on_bar", bar)
+        finally:
+            desk.data, desk.latest, desk.warming = hand, latest, False
+
+    def _warm_up_over(self, message: WarmUpOver) -> None:
+        marks = self.warm.ended(message, self._context)
+        if marks is None:
+            return
+        for symbol, mark in marks.items():
+            inlet = self.inlets.by_symbol[symbol]
+            inlet.epoch, inlet.seq = max(inlet.mark, mark)
+        if self.counts["history_missing"]:
+            self.note("begins without the whole of its history")
+        if self.live:
+            self._begin()
+
     # -- the journal ---------------------------------------------------------------
 
     def _entry(self, entry: Entry) -> None:
-        if entry.seq <= self.entry_seq:
-            self._tally("entries_repeated")
+        if self.facts.repeated(entry):
             return
-        self.entry_seq = entry.seq
         event = entry.event
         if isinstance(event, Control):
             self._control(event)
-        elif isinstance(event, SignalEvent | Filled | FeedbackIssued) and event.strategy == self.label:
-            self._own(entry, event)
-        elif isinstance(event, Filled) and not event.strategy and event.fill.symbol == self.symbol:
-            self._outside(event)
-        elif isinstance(event, Paid) and event.symbol == self.symbol:
-            self._paid(event)
-
-    def _outside(self, event: Filled) -> None:
-        """A fill of no strategy's order (a panic, a hand) that leaves the account flat leaves us flat too."""
-        held = self.desk.position.quantity
-        if held and not event.position.tradable(event.lot).quantity:
-            side = Side.SELL if held > 0 else Side.BUY
-            ours = msgspec.structs.replace(event.fill, side=side, quantity=abs(held), fee=Decimal(0))
-            self.desk.position = self.desk.position.apply(ours)
-            self._tally("closed_from_outside")
-
-    def _paid(self, event: Paid) -> None:
-        """Our part of a payment on the account's position: as much as we hold of it, with our own sign."""
-        held, whole = self.desk.position.quantity, event.position.quantity
-        if held and whole:
-            self.desk.position = self.desk.position.pay(event.amount * held / whole)
-            self._tally("payments")
-
-    def _own(self, entry: Entry, event: SignalEvent | Filled | FeedbackIssued) -> None:
-        """Take in an event about this strategy; others trade the same symbol."""
-        if isinstance(event, Filled):
-            if event.fill.symbol == self.symbol:
-                self.desk.position = self.desk.position.apply(event.fill)
-                self.desk.lot = event.lot or self.desk.lot
-                self._tally("fills")
-                self._show(entry, "on_fill")
-        elif event.symbol != self.symbol:
-            return
-        elif isinstance(event, FeedbackIssued):
-            if self.feedback is None or event.version > self.feedback.version:
-                self._learn(event)
-                self._show(entry, "on_feedback")
         else:
-            self.pending.pop(event.signal_id, None)
-            if isinstance(event, Generated) and not self._seen(event.signal.cause.tick_id):
-                remember(self.journaled, event.signal_id, entry.seq, self.settings.pending)
-            step = _STEPS.get(type(event))
-            if step is not None:
-                self._tally(step)
+            self.facts.take(entry, event)
 
-    def _seen(self, cause: str) -> bool:
-        """Whether a signal came from data this state has been shown; other causes may be shown again."""
-        epoch, dot, seq = cause.rpartition("@")[2].partition(".")
-        known = dot and epoch.isdigit() and seq.isdigit()
-        return bool(known) and (int(epoch), int(seq)) <= (self.epoch, self.seq)
-
-    def _learn(self, feedback: FeedbackIssued) -> None:
-        self.feedback = feedback
-        self.desk.threshold = feedback.conviction_threshold
-
-    def _show(self, entry: Entry, hook: str) -> None:
-        """Have the strategy's code see ``entry`` once this message is done with."""
-        if not self.strategy.overrides(hook):
-            return
-        if len(self.unseen) >= self.settings.hooks:
-            del self.unseen[next(iter(self.unseen))]
-            self._tally("hooks_dropped")
-        self.unseen[entry.seq] = Unseen(bytes(entry.body), self.desk.position)
+    def _show(self, seq: int) -> None:
         if self.live:
-            self._context.send(self._context.name, HookDue(entry.seq))
+            self._context.send(self._context.name, HookDue(seq))
 
     def _hook_due(self, due: HookDue) -> None:
-        unseen = self.unseen.pop(due.seq, None)
+        unseen = self.facts.unseen.pop(due.seq, None)
         if unseen is None:
             return
         event = codec.decode(unseen.body)
         if isinstance(event, Filled):
             self._triggered(f"fill/{event.fill.execution_id}", "Fill")
-            self._call("on_fill", event.fill, unseen.position.tradable(self.desk.lot))
+            lot = self.desk.lots.get(event.fill.symbol, Decimal(0))
+            self._call("on_fill", event.fill, unseen.position.tradable(lot))
         elif isinstance(event, FeedbackIssued):
             self._triggered(f"feedback/{event.version}", "Feedback")
             self._call("on_feedback", event)
@@ -301,10 +324,13 @@ class StrategyBrain:
 
     def emit(self, signal: Signal) -> bool:
         """Send ``signal`` to the bus and keep it until it is journaled; ``False``: withheld."""
+        if self.desk.warming or not self.warm.over:
+            self._tally("withheld_warming")
+            return False
         if self.paused:
             self._tally("withheld_paused")
             return False
-        if signal.conviction < self.desk.threshold and not signal.reduce_only:
+        if signal.conviction < self.desk.thresholds[signal.symbol] and not signal.reduce_only:
             self._tally("withheld_conviction")
             return False
         if signal.ttl_ns > self.settings.max_ttl_ns:
@@ -314,22 +340,18 @@ class StrategyBrain:
         if age > 0:
             # Data that waited makes the signal older, so its life is shorter; the bus expires it, on record.
             signal = msgspec.structs.replace(signal, ttl_ns=max(signal.ttl_ns - age, 1))
-        if self.journaled.pop(signal.id, None) is not None:
-            # Made again from what a restart shows again: no further entry will come of it.
-            self._tally("emitted_again")
-            return True
-        if len(self.pending) >= self.settings.pending:
-            del self.pending[next(iter(self.pending))]
-            self._tally("pending_dropped")
-        self.pending[signal.id] = signal
-        self._tally("emitted")
-        self._context.send(BUS, Emit(signal))
+        if self._several:
+            remember(self.issued, signal.id, signal.symbol, self.settings.pending)
+        if self.facts.hold(signal):
+            self._tally("emitted")
+            self._context.send(BUS, Emit(signal))
         return True
 
     def withdraw(self, signal: str, reason: str) -> None:
         """Ask that what the signal led to be cancelled, as far as it has not happened."""
         self._tally("withdrawn")
-        self._context.send(BUS, Withdraw(signal, self.symbol, self.label, reason))
+        symbol = self.issued.get(signal, self.symbol)
+        self._context.send(BUS, Withdraw(signal, symbol, self.label, reason))
 
     def arm(self, name: str, delay_ns: int) -> None:
         """Call ``on_timer(name)`` after ``delay_ns``."""
@@ -375,13 +397,16 @@ class StrategyBrain:
 
     def _call(self, hook: str, *arguments: Any) -> None:
         """Run a hook that is not market data's, then let market data be the cause of signals again."""
-        desk = self.desk
+        try:
+            self._guarded(hook, *arguments)
+        finally:
+            self.desk.trigger = self.desk.kind = ""
+
+    def _guarded(self, hook: str, *arguments: Any) -> None:
         try:
             getattr(self.strategy, hook)(*arguments)
         except Exception as error:
             raise self._fault(hook, error) from error
-        finally:
-            desk.trigger = desk.kind = ""
 
     def _fault(self, hook: str, error: Exception) -> HookError:
         return HookError(
@@ -397,30 +422,7 @@ class StrategyBrain:
         Raises:
             StateError: an attribute can't be pickled; the text names it.
         """
-        state = BrainState(
-            version=VERSION,
-            made_for=self._made_for,
-            user=attributes.save(self.strategy),
-            data=codec.encode(self.desk.data) if self.desk.data is not None else b"",
-            epoch=self.epoch,
-            seq=self.seq,
-            entry_seq=self.entry_seq,
-            live=self.live,
-            paused=self.paused,
-            position=self.desk.position,
-            feedback=self.feedback,
-            pending=tuple(self.pending.values()),
-            unseen=self.unseen,
-            timers=self.timers,
-            controls=tuple(self.controls),
-            lines=tuple(self.lines),
-            counts={**self.counts, "ticks": self.ticks},
-            gated=self._gated,
-            ticket=self._ticket,
-            journaled=self.journaled,
-            lot=self.desk.lot,
-        )
-        return msgspec.msgpack.encode(state)
+        return msgspec.msgpack.encode(keeping.capture(self))
 
     def restore(self, data: bytes) -> None:
         """Take over a snapshot; the attributes only where class and parameters are the same.
@@ -429,62 +431,11 @@ class StrategyBrain:
             SnapshotError: the bytes are no state of a strategy.
             StateError: the attributes can't be read back.
         """
-        try:
-            state = msgspec.msgpack.decode(data, type=BrainState)
-        except msgspec.DecodeError as error:
-            raise SnapshotError(f"expected the state of a strategy, found {len(data)} bytes: {error}") from error
-        if state.version != VERSION:
-            raise SnapshotError(
-                f"expected the state of a strategy in version {VERSION}, found {state.version}; use the newer program"
-            )
-        same = state.made_for == self._made_for
-        if same:
-            attributes.load(self.strategy, state.user)
-        last = codec.decode(state.data) if state.data else None
-        self.desk.data = last if isinstance(last, MarketData) else None
-        self.epoch, self.seq, self.entry_seq = state.epoch, state.seq, state.entry_seq
-        self.live, self.paused = state.live, state.paused
-        self._gated, self._ticket = state.gated, state.ticket
-        self.desk.position, self.desk.lot = state.position, state.lot
-        self.feedback = state.feedback
-        self.desk.threshold = state.feedback.conviction_threshold if state.feedback else self.settings.threshold
-        self.pending = {signal.id: signal for signal in state.pending}
-        self.journaled = dict(state.journaled)
-        self.unseen = dict(state.unseen)
-        self.timers = dict(state.timers) if same else {}
-        self.controls.extend(state.controls)
-        self.lines.extend(state.lines)
-        self.counts = Counter(state.counts)
-        self.ticks = self.counts.pop("ticks", 0)
-        if not same:
-            self.counts["started_anew"] += 1
+        keeping.resume(self, data)
 
     def status(self) -> dict[str, object]:
-        """Ticks, price, position, signals, feedback: JSON-ready."""
-        data, position, feedback = self.desk.data, self.desk.position, self.feedback
-        return {
-            "label": self.label,
-            "symbol": self.symbol,
-            "strategy": type(self.strategy).__name__,
-            "ticks": self.ticks,
-            "last_price": last_price(data) if data is not None else None,
-            "last_data_ns": data.ts_ns if data is not None else 0,
-            "position": str(position.quantity),
-            "average_price": str(position.average_price),
-            "realized": str(position.realized),
-            "fees": str(position.fees),
-            "payments": str(position.payments),
-            "signals": self.counts["emitted"],
-            "pending": len(self.pending),
-            "paused": self.paused,
-            "dry_run": self.settings.dry_run,
-            "live": self.live,
-            "feedback_version": feedback.version if feedback is not None else 0,
-            "threshold": self.desk.threshold,
-            "size_multiplier": feedback.size_multiplier if feedback is not None else 1.0,
-            "counts": dict(sorted(self.counts.items())),
-            "log": list(self.lines),
-        }
+        """Ticks, price, position, signals, feedback, performance: JSON-ready."""
+        return report(self)
 
 
 _HOOKS: dict[type[MarketData], str] = {Trade: "on_trade", Quote: "on_quote", Bar: "on_bar", Book: "on_book"}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
+
+from actors import names
 
 
 class StrategyPlan(msgspec.Struct, frozen=True):
-    """A strategy on a symbol.
+    """A strategy on a symbol, or on several ``symbols`` at once (``symbol`` is then the first of them).
 
     ``name`` is resolved by ``strategies.registry`` unless ``pickled`` holds the class itself
     (cloudpickle), as it does for one that lives in a script or a notebook.
@@ -18,3 +22,26 @@ class StrategyPlan(msgspec.Struct, frozen=True):
     params: dict[str, str | int | float | bool | None] = {}
     dry_run: bool = False
     pickled: bytes = b""
+    symbols: tuple[str, ...] = ()
+    capital: float = 10_000.0
+    """What its performance is measured against, in the quote currency."""
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        """All its symbols."""
+        return self.symbols or (self.symbol,)
+
+    @property
+    def cell(self) -> str:
+        """The logical name of the actor that runs it."""
+        if self.symbols:
+            return names.strategy_together(self.label, self.symbols)
+        return names.strategy(self.label, self.symbol)
+
+
+def planned(plan: StrategyPlan, symbols: Sequence[str], *, together: bool) -> list[StrategyPlan]:
+    """``plan`` for each of ``symbols``, with its part of the capital, or once for all of them ``together``."""
+    if together:
+        return [msgspec.structs.replace(plan, symbol=symbols[0], symbols=tuple(symbols))]
+    part = plan.capital / len(symbols)
+    return [msgspec.structs.replace(plan, symbol=symbol, capital=part) for symbol in symbols]

@@ -29,3 +29,15 @@ class BrainSettings(msgspec.Struct, frozen=True):
     """Control ids remembered."""
     lines: int = 20
     """Lines of the strategy's log kept for status."""
+    steps: dict[str, int] = {}
+    """By symbol, the length in ns of the bars its venue streams; a symbol without: it streams none."""
+    history: bool = True
+    """Whether the past can be asked for; in a replay it can't."""
+    history_wait_ns: int = 20 * SECOND
+    """How long it waits for the past before it begins without."""
+    history_bars: int = 5_000
+    """Bars of one length it may ask for, at most."""
+    capital: float = 10_000.0
+    """What its return and drawdown are measured against, in the quote currency."""
+    sample_ns: int = 60 * SECOND
+    """The grid on which its performance is measured."""

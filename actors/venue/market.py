@@ -20,8 +20,12 @@ _CLASSES = {
     "bybit": "exchanges.simulators.bybit:BybitSimulator",
     "alpaca": "exchanges.simulators.alpaca:AlpacaSimulator",
     "kalshi": "exchanges.simulators.kalshi:KalshiSimulator",
+    "hyperliquid": "exchanges.simulators.hyperliquid:HyperliquidSimulator",
 }
 """By name: a process imports the one it needs."""
+
+_FEES_SET = ("bybit",)
+"""The venues whose fees the configuration sets; the others charge their own."""
 
 
 def natives(settings: Settings, venue: str) -> tuple[str, ...]:
@@ -56,7 +60,7 @@ def simulator(settings: Settings, venue: str, *, port: int = 0) -> Simulator:
     """The embedded ``venue`` of a session, not started yet."""
     wanted = settings.simulator
     recording = recordings(wanted.replay).get(venue)
-    own_fees = venue == "bybit"
+    set_fees = venue in _FEES_SET
     told = SimulatorSettings(
         port=port,
         seed=wanted.seed,
@@ -68,8 +72,8 @@ def simulator(settings: Settings, venue: str, *, port: int = 0) -> Simulator:
         folder=settings.store / "venues" / venue,
         latency_ms=wanted.latency_ms,
         balance=wanted.starting_balance,
-        maker_fee=wanted.maker_fee if own_fees else None,
-        taker_fee=wanted.taker_fee if own_fees else None,
+        maker_fee=wanted.maker_fee if set_fees else None,
+        taker_fee=wanted.taker_fee if set_fees else None,
         faults=named(wanted.faults) if wanted.faults else None,
     )
     return _class(venue)(told)

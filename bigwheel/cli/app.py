@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bigwheel.cli import control, download, inspect, journal, orders, run
+from bigwheel.cli import control, data, download, execute, inspect, journal, orders, replay, run
 
 app = typer.Typer(
     name="bigwheel",
@@ -20,9 +20,14 @@ app.command("signals")(inspect.signals)
 app.command("why")(inspect.why)
 app.command("orders")(orders.orders)
 app.command("adopt")(orders.adopt)
+app.command("execute")(execute.execute)
+app.command("withdraw")(execute.withdraw)
+app.command("execution")(execute.execution)
+app.command("replay")(replay.replay)
 app.command("panic")(control.panic)
 app.command("halt")(control.halt)
 app.command("reduce")(control.reduce)
 app.command("resume")(control.resume)
 app.command("stop")(control.stop)
 app.add_typer(journal.app, name="journal")
+app.add_typer(data.app, name="data")

@@ -29,12 +29,11 @@ from exchanges.recording.errors import RecordingError
 from exchanges.recording.files import probe
 from exchanges.recording.history import Downloader, Report, Wanted
 from exchanges.recording.layout import escaped
-from exchanges.recording.lock import only_one
+from exchanges.recording.lock import DOWNLOAD, only_one
 from exchanges.recording.schemas import FUNDING, SECOND, TRADES, bars_interval_ns, bars_name
 from exchanges.recording.validation import Gaps, gaps
 
 KINDS = ("bars", "trades", "funding")
-LOCK = ".download.lock"
 _SHOWN = 3
 
 Venue = Annotated[str, typer.Option("--venue", help=f"{', '.join(VENUES)}.")]
@@ -83,7 +82,7 @@ def download(
     _check_folder(out)
     folder = out / f"venue={escaped(venue)}"
     folder.mkdir(exist_ok=True)
-    with only_one(folder / LOCK) as free:
+    with only_one(folder / DOWNLOAD) as free:
         if not free:
             raise UsageError(f"expected {out} for this download alone, found another one at work in it; wait for it")
         complete = asyncio.run(Session(exchange, out, terminal(quiet=quiet)).run(wanted))

@@ -16,9 +16,11 @@ from bigwheel.session import StoreLock
 from bigwheel.times import moment_ns
 from runtime.journal import audit
 from runtime.journal.export import export as export_records
+from runtime.journal.repair import Repair
+from runtime.journal.repair import repair as repair_journal
 from runtime.snapshots import SnapshotStore
 
-app = typer.Typer(help="Verify, back up, restore and export the journal.", no_args_is_help=True)
+app = typer.Typer(help="Verify, repair, back up, restore and export the journal.", no_args_is_help=True)
 
 
 def _journal(config: str, store: str) -> Path:
@@ -41,8 +43,45 @@ def verify(config: Config = "sim", store: Store = "", as_json: AsJson = False) -
         )
         for problem in report.problems:
             typer.echo(f"  {problem}")
+        if not report.ok:
+            typer.echo("put a backup in its place (`journal restore`), or keep what is sound (`journal repair`)")
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command()
+def repair(config: Config = "sim", store: Store = "", as_json: AsJson = False) -> None:
+    """Keep every record up to the first damaged one, and name what is lost; exit status 1 if anything is.
+
+    No session may be running. The damaged journal is kept beside the new one.
+    """
+    folder = store_of(config, store)
+    path = _journal(config, store)
+    lock = StoreLock(folder)
+    lock.take()
+    try:
+        done = repair_journal(path)
+        forgotten = _forget_snapshots(folder / "supervisors") if done.lost[1] else 0
+    finally:
+        lock.free()
+    typer.echo(msgspec.json.encode(done).decode() if as_json else "\n".join(_repaired(done, forgotten)))
+    if done.lost[1]:
+        raise typer.Exit(1)
+
+
+def _repaired(done: Repair, forgotten: int) -> list[str]:
+    if not done.aside:
+        return [f"{done.kept} records, clean: nothing to repair"]
+    said = [f"  {problem}" for problem in done.found]
+    said.append(f"{done.kept} records kept; the damaged journal is in {done.aside}")
+    first, last = done.lost
+    if not last:
+        return [*said, "no record is lost; the indices were made anew"]
+    said.append(f"LOST: records {first} to {last}")
+    if done.left_out:
+        said.append(f"{done.readable} of them could be read, and are in {done.left_out}: they are not in the journal")
+    said.append(f"{forgotten} supervisors' snapshots, which knew more, are gone: the actors rebuild their state")
+    return said
 
 
 @app.command()

@@ -35,7 +35,9 @@ EVERY_VENUE = "three"
 
 Mode = Annotated[str, typer.Option("--mode", help="sim (embedded venues), paper, demo or live.")]
 Symbols = Annotated[str, typer.Option("--symbols", help="Comma-separated, such as bybit:BTCUSDT,bybit:ETHUSDT.")]
-StrategyName = Annotated[str, typer.Option("--strategy", help="trend, reversion, module:Class or file.py:Class.")]
+StrategyName = Annotated[
+    str, typer.Option("--strategy", help="Built in (such as alpha), module:Class or file.py:Class.")
+]
 Replay = Annotated[str, typer.Option("--replay", help="Play recorded trades or bars: a Parquet file or folder.")]
 Speed = Annotated[str, typer.Option("--speed", help="A multiple of real time, or max: as fast as it is followed.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the generated market.")]

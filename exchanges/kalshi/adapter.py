@@ -17,19 +17,20 @@ from decimal import Decimal
 from typing import Any
 
 from exchanges.failures import FailureKind, VenueError
+from exchanges.identities import Identities
 from exchanges.interface import Capabilities, Sink
 from exchanges.kalshi import amounts, market, rest
 from exchanges.kalshi.amounts import SECOND, WireError
+from exchanges.kalshi.charges import Charges
 from exchanges.kalshi.commands import Commands
 from exchanges.kalshi.failures import classify
-from exchanges.kalshi.identities import Charges, Identities
 from exchanges.kalshi.market import Market, MarketState
 from exchanges.kalshi.markets import Markets
 from exchanges.kalshi.parser import PrivateParser, PublicParser
 from exchanges.kalshi.rest import RestClient
 from exchanges.kalshi.settings import PERIODS_S, VENUE, KalshiSettings
 from exchanges.kalshi.signer import Signer, VenueClock
-from exchanges.kalshi.streams import PrivateStream, PublicStream, SocketStream, shake_hands
+from exchanges.kalshi.streams import KalshiStream, PrivateStream, PublicStream, shake_hands
 from exchanges.model.market import Bar, Trade
 from exchanges.model.order import Side
 from exchanges.model.venue import Command, FillReport
@@ -67,7 +68,7 @@ class KalshiExchange:
         self._markets: Markets | None = None
         self._commands: Commands | None = None
         self._public: PublicParser | None = None
-        self._streams: dict[str, SocketStream] = {}
+        self._streams: dict[str, KalshiStream] = {}
         self._tickers: tuple[str, ...] = ()
         self._sink: Sink = self._nowhere
         self._keepers: list[asyncio.Task[None]] = []

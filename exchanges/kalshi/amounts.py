@@ -6,48 +6,46 @@ whole counts as integers. A number in floating point is never taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from decimal import Decimal
 
-MS = 1_000_000
-SECOND = 1_000_000_000
-ZERO = Decimal(0)
-ONE = Decimal(1)
+from exchanges.fields import (
+    MS,
+    ONE,
+    SECOND,
+    ZERO,
+    Fields,
+    WireError,
+    decimal_of,
+    not_negative,
+    optional_text,
+    positive,
+    rows,
+    text,
+)
+
+__all__ = [
+    "MS",
+    "ONE",
+    "SECOND",
+    "ZERO",
+    "Fields",
+    "WireError",
+    "count",
+    "decimal_of",
+    "dollars",
+    "instant",
+    "not_negative",
+    "optional_text",
+    "positive",
+    "rows",
+    "text",
+    "traded_price",
+]
+
 _CENTS = Decimal(100)
-_DIGITS = 14
-_PLACES = 9
 _LATEST_NS = 32_503_680_000 * SECOND
 """The year 3000: a time beyond is a mistake."""
-
-Fields = Mapping[str, Any]
-
-
-class WireError(ValueError):
-    """A message that isn't what the venue's documentation says."""
-
-
-def decimal_of(value: object, name: str) -> Decimal:
-    """``value`` (a string or an integer) exactly.
-
-    Raises:
-        WireError: it is neither, not finite, or out of all proportion.
-    """
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise WireError(f"expected a number as a string in {name}, found {value!r}")
-    text = str(value)
-    if "_" in text or not text.isascii():
-        raise WireError(f"expected a number in {name}, found {value!r}")
-    try:
-        number = Decimal(text)
-    except InvalidOperation as error:
-        raise WireError(f"expected a number in {name}, found {value!r}") from error
-    exponent = number.as_tuple().exponent
-    # Looked at by its exponent alone: arithmetic with a number of a million digits is an error of its own.
-    if not isinstance(exponent, int) or number.adjusted() > _DIGITS or exponent < -_PLACES:
-        raise WireError(f"expected a number of at most {_PLACES} places in {name}, found {text[:80]!r}")
-    return number
 
 
 def dollars(fields: Fields, *names: str) -> Decimal | None:
@@ -71,55 +69,10 @@ def count(fields: Fields, *names: str) -> Decimal | None:
     return None
 
 
-def positive(value: Decimal | None, name: str) -> Decimal:
-    """``value`` where it is above 0; raises ``WireError`` otherwise."""
-    if value is None or value <= 0:
-        raise WireError(f"expected {name} above 0, found {value}")
-    return value
-
-
-def not_negative(value: Decimal | None, name: str) -> Decimal:
-    """``value``, 0 where it is absent; raises ``WireError`` below 0."""
-    if value is None:
-        return ZERO
-    if value < 0:
-        raise WireError(f"expected {name} of at least 0, found {value}")
-    return value
-
-
 def traded_price(value: Decimal | None, name: str) -> Decimal:
     """A price something can trade at: above $0 and below $1; raises ``WireError`` otherwise."""
     if value is None or not 0 < value < 1:
         raise WireError(f"expected {name} above 0 and below 1 dollar, found {value}")
-    return value
-
-
-def text(fields: Fields, *names: str) -> str:
-    """The first of ``names`` that is there and not empty, as text; raises ``WireError`` if none is."""
-    for name in names:
-        value = fields.get(name)
-        if isinstance(value, str) and value:
-            return value
-    raise WireError(f"expected {' or '.join(names)} as text, found {[fields.get(name) for name in names]!r}")
-
-
-def optional_text(fields: Fields, name: str) -> str:
-    """The text in ``name``, empty where it is absent or null; raises ``WireError`` for anything else."""
-    value = fields.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise WireError(f"expected text in {name}, found {value!r}")
-    return value
-
-
-def rows(fields: Fields, name: str) -> list[dict[str, Any]]:
-    """The list of objects in ``name``, empty where it is absent or null; raises ``WireError`` for anything else."""
-    value = fields.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise WireError(f"expected a list of objects in {name}, found {type(value).__name__}")
     return value
 
 

@@ -11,11 +11,12 @@ from typing import Any, Protocol
 
 from exchanges.commands import CommandRunner, result
 from exchanges.failures import Failure, FailureKind, VenueError
+from exchanges.identities import Identities
 from exchanges.interface import Sink
 from exchanges.kalshi import amounts, market, rest, wire
 from exchanges.kalshi.amounts import SECOND, WireError
+from exchanges.kalshi.charges import Charges
 from exchanges.kalshi.failures import classify
-from exchanges.kalshi.identities import Charges, Identities
 from exchanges.kalshi.market import Market
 from exchanges.kalshi.pricing import market_limit
 from exchanges.kalshi.rest import RestClient

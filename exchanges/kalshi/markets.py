@@ -13,8 +13,8 @@ from exchanges.failures import FailureKind, VenueError
 from exchanges.interface import Sink
 from exchanges.kalshi import amounts, market, rest
 from exchanges.kalshi.amounts import SECOND, WireError
+from exchanges.kalshi.charges import Charges
 from exchanges.kalshi.fees import ASSUMED, Rates, rates
-from exchanges.kalshi.identities import Charges
 from exchanges.kalshi.market import Market, MarketState
 from exchanges.kalshi.rest import RestClient
 from exchanges.kalshi.settings import KalshiSettings

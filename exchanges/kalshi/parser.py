@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
+from exchanges.identities import Identities
 from exchanges.kalshi import amounts, market, wire
 from exchanges.kalshi.amounts import SECOND, Fields, WireError
 from exchanges.kalshi.bars import BarBuilder
 from exchanges.kalshi.books import YesBook
-from exchanges.kalshi.identities import Charges, Identities
+from exchanges.kalshi.charges import Charges
 from exchanges.kalshi.settings import KalshiSettings
 from exchanges.model.market import MarketData, Quote, Trade
 from exchanges.model.order import Side

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from exchanges.model.instrument import Instrument
+from exchanges.model.market import Bar
 from exchanges.model.order import Fill, Order, OrderType, Side, TimeInForce
 from exchanges.model.position import Balance
 from runtime.lanes import Lane
@@ -87,6 +88,21 @@ class FetchState(Command):
     since_ns: int
 
 
+class FetchHistory(Command):
+    """Asks for the last ``count`` closed bars that began before ``until_ns``.
+
+    ``asker`` and ``mark`` come back in the report: who wants it, and the last ``(epoch, seq)`` of the
+    symbol's market data when it was asked for.
+    """
+
+    asker: str
+    symbol: str
+    interval_ns: int
+    count: int
+    until_ns: int
+    mark: tuple[int, int] = (0, 0)
+
+
 class CommandResult(Message):
     """How a command ended. For a found ``QueryOrder``, ``order`` is the venue's view of it.
 
@@ -157,6 +173,20 @@ class VenueState(Message):
     positions: tuple[VenuePosition, ...] = ()
     balances: tuple[Balance, ...] = ()
     reason: str = ""
+
+
+class HistoryReport(Message):
+    """The answer to ``FetchHistory``, oldest bar first; fewer where there were no more.
+
+    ``reason`` is empty unless the venue could not be asked or has no such bars.
+    """
+
+    asker: str
+    symbol: str
+    interval_ns: int
+    bars: tuple[Bar, ...]
+    reason: str = ""
+    mark: tuple[int, int] = (0, 0)
 
 
 class InstrumentsReport(Message):

@@ -4,10 +4,13 @@
 epoch 7 of the venue's connection (0: by a download). ``trades-7-12-m1.parquet`` is a merger of parts up to 12; what
 it replaces stands in its footer, so that a crash before the old parts are gone doubles nothing. Numbers count up over
 all epochs of a day: none is given twice. Hidden names are unfinished files.
+
+Bars that are imported lie by month or year (``month=2026-11``): a day of quarter-hour bars is too little for a file.
 """
 
 from __future__ import annotations
 
+import calendar
 import datetime as dt
 import re
 from collections.abc import Iterable, Iterator
@@ -22,8 +25,11 @@ import pyarrow.parquet as pq
 from exchanges.recording.errors import RecordingError
 
 DAY_NS = 86_400_000_000_000
+UNITS = ("year", "month", "day")
+"""What a folder of rows may reach over, by the number of hyphens in its text."""
 HIDDEN_SUFFIX = ".tmp"
 NOTE_KEY = b"bigwheel"
+_LENGTHS = {"year": 4, "month": 7, "day": 10}
 _NAME = re.compile(r"(?P<table>[a-z]+(?:_[0-9]+s)?)-(?P<epoch>[0-9]+)-(?P<number>[0-9]+)(?:-m(?P<merger>[0-9]+))?")
 _EPOCH = dt.date(1970, 1, 1)
 
@@ -40,23 +46,28 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Partition(NamedTuple):
-    """One symbol's UTC day at one venue; ``symbol`` as it stands after the venue in ``bybit:BTCUSDT``."""
+    """One symbol's UTC day at one venue; ``symbol`` as it stands after the venue in ``bybit:BTCUSDT``.
+
+    ``period`` is a day (``2026-11-24``), a month (``2026-11``) or a year (``2026``).
+    """
 
     venue: str
     symbol: str
-    day: str
+    period: str
 
     @property
     def start_ns(self) -> int:
-        return (dt.date.fromisoformat(self.day) - _EPOCH).days * DAY_NS
+        return (_first_day(self.period) - _EPOCH).days * DAY_NS
 
     @property
     def end_ns(self) -> int:
-        return self.start_ns + DAY_NS
+        first = _first_day(self.period)
+        days = {"day": 1, "month": calendar.monthrange(first.year, first.month)[1]}
+        return self.start_ns + days.get(_unit(self.period), 365 + calendar.isleap(first.year)) * DAY_NS
 
     def folder(self, root: Path) -> Path:
         """Where its files lie."""
-        return symbol_folder(root, self.venue, self.symbol) / f"day={self.day}"
+        return symbol_folder(root, self.venue, self.symbol) / f"{_unit(self.period)}={self.period}"
 
 
 class Part(NamedTuple):
@@ -99,15 +110,21 @@ def day_of(ts_ns: int) -> str:
     return (_EPOCH + dt.timedelta(days=ts_ns // DAY_NS)).isoformat()
 
 
+def period_of(ts_ns: int, unit: str) -> str:
+    """The UTC day, month or year of a time, whichever ``unit`` says: ``2026-11-24``, ``2026-11``, ``2026``."""
+    return day_of(ts_ns)[: _LENGTHS[unit]]
+
+
 def partition_of(folder: Path) -> Partition | None:
     """The partition that ``folder`` is, or None if it is none."""
-    values: list[str] = []
-    for key, name in zip(("venue", "symbol", "day"), folder.parts[-3:], strict=False):
-        found, _, value = name.partition("=")
-        if found != key or not value:
-            return None
+    keys, values = [], []
+    for name in folder.parts[-3:]:
+        key, _, value = name.partition("=")
+        keys.append(key)
         values.append(value)
-    if len(values) < 3 or not _is_day(values[2]):
+    if len(values) < 3 or not all(values) or not _is_period(values[2]):
+        return None
+    if keys != ["venue", "symbol", _unit(values[2])]:
         return None
     try:
         return Partition(plain(values[0]), plain(values[1]), values[2])
@@ -115,9 +132,18 @@ def partition_of(folder: Path) -> Partition | None:
         return None
 
 
-def _is_day(text: str) -> bool:
+def _unit(period: str) -> str:
+    """What a period is, and is called in its folder's name."""
+    return UNITS[period.count("-")]
+
+
+def _first_day(period: str) -> dt.date:
+    return dt.date.fromisoformat(period + "-01" * (2 - period.count("-")))
+
+
+def _is_period(text: str) -> bool:
     try:
-        return dt.date.fromisoformat(text).isoformat() == text
+        return len(text) in _LENGTHS.values() and _first_day(text).isoformat().startswith(text)
     except ValueError:
         return False
 

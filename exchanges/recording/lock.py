@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+DOWNLOAD = ".download.lock"
+"""Held in a venue's folder by whoever writes its history: a download or an import."""
+
 
 @contextmanager
 def only_one(path: Path) -> Iterator[bool]:

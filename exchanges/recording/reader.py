@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from exchanges.recording.layout import Partition, partition_of, parts, plain
+from exchanges.recording.layout import UNITS, Partition, partition_of, parts, plain
 from exchanges.recording.schemas import TRADES, bars_interval_ns
 
 
@@ -20,13 +20,13 @@ class Recorded(NamedTuple):
 def recorded(path: Path) -> list[Recorded]:
     """The files at ``path``: a recording, or the folder of a venue, a symbol or a day in it, or one file.
 
-    In the order of venue, symbol, table, day and number; none if ``path`` is something else.
+    In the order of venue, symbol, table, period and number; none if ``path`` is something else.
 
     Raises:
         RecordingError: a file can't be read.
     """
     whole = path.resolve()
-    folders = [whole.parent] if whole.is_file() else [whole, *_days(whole)]
+    folders = [whole.parent] if whole.is_file() else [whole, *_periods(whole)]
     found = [
         Recorded(part.path, partition, part.table)
         for folder in folders
@@ -34,12 +34,18 @@ def recorded(path: Path) -> list[Recorded]:
         for part in parts(folder)
         if whole.is_dir() or part.path == whole
     ]
-    return sorted(found, key=lambda file: (file.partition.venue, file.partition.symbol, file.table, file.partition.day))
+    return sorted(
+        found, key=lambda file: (file.partition.venue, file.partition.symbol, file.table, file.partition.period)
+    )
 
 
-def _days(folder: Path) -> list[Path]:
-    """The days' folders below the root, a venue's or a symbol's folder."""
-    patterns = ("day=*", "symbol=*/day=*", "venue=*/symbol=*/day=*")
+def _order(file: Recorded) -> tuple[str, str, str, str]:
+    return file.partition.venue, file.partition.symbol, file.table, file.partition.period
+
+
+def _periods(folder: Path) -> list[Path]:
+    """The days', months' and years' folders below the root, a venue's or a symbol's folder."""
+    patterns = (f"{above}{unit}=*" for above in ("", "symbol=*/", "venue=*/symbol=*/") for unit in UNITS)
     return sorted(found for pattern in patterns for found in folder.glob(pattern) if found.is_dir())
 
 

@@ -155,7 +155,7 @@ class RecordingStore:
             self._merge(crowded.partition.folder(self._settings.folder), small_only=True)
             return
         today, settled_ns = day_of(now_ns), now_ns - int(self._settings.settle_s * 1e9)
-        settled = next((p for p, at in self._touched.items() if p.day < today and at <= settled_ns), None)
+        settled = next((p for p, at in self._touched.items() if p.period < today and at <= settled_ns), None)
         if settled is not None:
             self._forget(settled)
             self._merge(settled.folder(self._settings.folder), small_only=False)
@@ -164,7 +164,7 @@ class RecordingStore:
             partition = partition_of(folder)
             if partition is None or partition in self._touched:
                 continue
-            if self._merge(folder, small_only=partition.day >= today):
+            if self._merge(folder, small_only=partition.period >= today):
                 return
 
     def _forget(self, partition: Partition) -> None:

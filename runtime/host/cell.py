@@ -8,7 +8,7 @@ that raises has done nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -55,6 +55,8 @@ class Timer(NamedTuple):
     message: Message | None
 
 
+Effect = Send | Record | Timer
+
 Redo = tuple[Message, str, int, int]
 """What is needed to run a message again exactly as it was run: message, sender, time, base sequence
 number. A plain tuple: the garbage collector stops looking at those, and there are many."""
@@ -76,7 +78,7 @@ class Driver(Protocol):
     def next_seq(self) -> int:
         """The sequence number the next journal record will get; 0 without a journal."""
 
-    def apply(self, cell: Cell, effects: list[Send | Record | Timer]) -> None: ...
+    def apply(self, cell: Cell, effects: list[Effect]) -> None: ...
 
     def handled(self, cell: Cell, parcel: Parcel) -> None: ...
 
@@ -90,6 +92,19 @@ class Driver(Protocol):
     def observe(self, name: str, nanoseconds: int) -> None: ...
 
 
+class Witness(Protocol):
+    """Who writes down what a cell is given and what it does."""
+
+    def took(self, given: Redo, effects: Sequence[Effect]) -> None:
+        """A message was handled."""
+
+    def failed(self, given: Redo, reason: str) -> None:
+        """A message raised; the cell is brought back to just before it, or given up."""
+
+    def captured(self, now: int, cursor: int, state: bytes) -> None:
+        """A snapshot was taken: from here on the cell is restored to this state when it fails."""
+
+
 class CellContext:
     """The context of one cell: collects effects instead of carrying them out."""
 
@@ -100,7 +115,7 @@ class CellContext:
         self.name, self.epoch = cell.name, cell.epoch
         self.now, self.sender = 0, ""
         self.base_seq, self.recorded = 0, 0
-        self.effects: list[Send | Record | Timer] = []
+        self.effects: list[Effect] = []
         self._muted = False
 
     def begin(self, sender: str, now: int, base_seq: int, *, muted: bool = False) -> None:
@@ -171,6 +186,7 @@ class Cell:
         self.dirty = False
         self.caught_up = False
         self.scheduled = False
+        self.witness: Witness | None = None
         self.uncaptured = ""
         """Why the last attempt at a snapshot failed; empty once one has succeeded."""
         self._redo: list[Redo] = []
@@ -179,6 +195,11 @@ class Cell:
         self._data_refused = False
         self.behavior, self._base, self.restored = self._load(snapshots)
         self.context = CellContext(self, driver)
+
+    @property
+    def base(self) -> bytes | None:
+        """The stored form of the state it is restored to when it fails; ``None`` for an empty one."""
+        return msgspec.msgpack.encode(self._base) if self._base is not None else None
 
     def _load(self, snapshots: tuple[bytes, ...]) -> tuple[Behavior, CellState | None, bool]:
         """A behavior from the newest snapshot that can be restored."""
@@ -251,7 +272,10 @@ class Cell:
         self.dirty = True
         if kind is Entry or kind is CaughtUp:
             self._advance(message)
-        self._redo.append((message, parcel.sender, now, base))
+        given = (message, parcel.sender, now, base)
+        self._redo.append(given)
+        if self.witness is not None:
+            self.witness.took(given, context.effects)
         if context.effects:
             driver.apply(self, context.effects)
         driver.handled(self, parcel)
@@ -280,6 +304,10 @@ class Cell:
         log.error("%s failed on %s", self.name, type(parcel.message).__name__, exc_info=error)
         logs.actor.reset(token)
         self._advance(parcel.message)
+        if self.witness is not None:
+            self.witness.failed(
+                (parcel.message, parcel.sender, self.context.now, self.context.base_seq), self.last_error
+            )
         self.driver.dead_letter(self, parcel, self.last_error)
         self.driver.count("cell_failures", 1)
         if not self.driver.failed(self, error):
@@ -323,7 +351,10 @@ class Cell:
         base = CellState(1, self.cursor if cursor is None else cursor, state)
         self._base, self._redo, self.dirty = base, [], False
         self._exact, self.uncaptured = True, ""
-        return msgspec.msgpack.encode(base)
+        stored = msgspec.msgpack.encode(base)
+        if self.witness is not None:
+            self.witness.captured(self.context.now, base.cursor, stored)
+        return stored
 
     def wind_down(self, reason: str) -> None:
         """Deliver ``Stopping``; the cell still handles what its last work brings back."""

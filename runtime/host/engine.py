@@ -18,7 +18,7 @@ import msgspec
 
 from runtime import codec
 from runtime.errors import DecodeError, JournalError
-from runtime.host.cell import Cell, Parcel, Record, Send, Timer
+from runtime.host.cell import Cell, Effect, Parcel, Record, Send, Timer
 from runtime.host.offsets import offset_key
 from runtime.journal.base import Journal
 from runtime.journal.feed import Feed
@@ -260,7 +260,7 @@ class Engine:
         message = parcel.message
         self._letter(parcel.sender, cell.name, type(message).__name__, reason, codec.encode(message))
 
-    def apply(self, cell: Cell, effects: list[Send | Record | Timer]) -> None:
+    def apply(self, cell: Cell, effects: list[Effect]) -> None:
         """Carry out what a behavior asked for while it handled one message."""
         for effect in effects:
             if type(effect) is Send:

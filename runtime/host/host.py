@@ -37,6 +37,9 @@ from runtime.links.endpoint import Endpoint
 from runtime.supervision.assignment import Assignment, CellAssignment
 from runtime.supervision.policy import Intensity, RestartPolicy
 from runtime.supervision.spares import await_assignment
+from runtime.tape.format import Head, folder_of
+from runtime.tape.tape import Tape
+from runtime.tape.writer import TapeWriter
 from runtime.telemetry import logs
 
 log = logging.getLogger(__name__)
@@ -47,6 +50,9 @@ COLLECT_AFTER = 20_000
 
 UNSAVED_MOST_S = 5.0
 """The longest wait before a snapshot is tried again while none can be saved."""
+
+TAPE_EVERY_S = 1.0
+"""How often what was gathered for the tape is handed over: what a kill may cost it."""
 
 CELL_INTENSITY = Intensity(restarts=20, window_s=10.0)
 """How often a cell may be restored in place before it is given up."""
@@ -84,6 +90,7 @@ class Host:
         self.engine: Engine | None = None
         self.endpoint: Endpoint | None = None
         self.journal: Journal | None = None
+        self.tape: Tape | None = None
         self._supervisor_name = self.assignment.supervisor
         self._supervisor: Any = None
         self._ended: asyncio.Future[str] | None = None
@@ -142,6 +149,8 @@ class Host:
             raise
         self._tasks.append(loop.create_task(self._keep_snapshots()))
         self._tasks.append(loop.create_task(self._whereabouts.keep()))
+        if self.tape is not None:
+            self._tasks.append(loop.create_task(self._keep_tape(self.tape)))
         log.info("started", extra={"epoch": self.assignment.epoch, "ms": (time.monotonic() - self.begun) * 1e3})
         return await asyncio.shield(self._ended)
 
@@ -180,6 +189,7 @@ class Host:
             await self.endpoint.close(max(0.0, min(0.5, limit - time.monotonic())))
         if self.journal is not None:
             self.journal.close()
+        await asyncio.to_thread(self._end_tape, reason)
         if not ended.done():
             ended.set_result(reason)
 
@@ -207,6 +217,7 @@ class Host:
             "telemetry": engine.telemetry.dump(),
             "links": self.endpoint.stats() if self.endpoint is not None else {},
             "journal": {"records": journal.head} if journal is not None else {},
+            "tape": self.tape.stats() if self.tape is not None else {},
             **self.details(),
         }
 
@@ -221,6 +232,8 @@ class Host:
         engine = Engine(log=self.log_name, journal=self.journal, linger_ns=self.linger_ns)
         engine.on_fatal = self._fatal
         self.engine = engine
+        if plan.tapes.enabled and plan.cells:
+            self.tape = self._begin_tape(engine)
         for cell in plan.cells:
             engine.seat(self._seat(engine, cell))
         self.endpoint = Endpoint(
@@ -243,12 +256,43 @@ class Host:
             snapshots=plan.snapshots,
             journals=self.journal is not None,
         )
+        if self.tape is not None:
+            cell.witness = self.tape.track(engine.now(), cell.cursor, cell.base)
         wanted = Subscribe(0, plan.kinds, plan.index, plan.value) if plan.subscribe else None
         return Seat(cell, wanted, frozenset(plan.peers), RestartPolicy(CELL_INTENSITY))
+
+    def _begin_tape(self, engine: Engine) -> Tape:
+        """What the cells are given and do from here on, for a replay."""
+        plan = self.assignment
+        bare = tuple(msgspec.structs.replace(cell, snapshots=()) for cell in plan.cells)
+        head = Head(
+            host=plan.host,
+            epoch=plan.epoch,
+            segment=0,
+            actor_class=f"{type(self).__module__}:{type(self).__name__}",
+            effects=plan.tapes.effects,
+            assignment=msgspec.msgpack.encode(msgspec.structs.replace(plan, cells=bare)),
+        )
+        return Tape(TapeWriter(folder_of(Path(plan.run_dir), plan.host), plan.tapes, head), plan.tapes, engine.count)
+
+    def _end_tape(self, reason: str) -> None:
+        if self.tape is None:
+            return
+        try:
+            self.tape.close(reason)
+        except BigwheelError as error:
+            log.error("the tape of %s is not whole: %s", self.name, error)
+
+    async def _keep_tape(self, tape: Tape) -> None:
+        while True:
+            await asyncio.sleep(TAPE_EVERY_S)
+            tape.flush()
 
     def _fatal(self, error: Exception) -> None:
         """The engine can't go on (fenced, disk failed): end, so that the supervisor acts."""
         log.critical("%s can't go on", self.name, exc_info=error)
+        if self.tape is not None:
+            self.tape.flush()
         if self._ended is not None and not self._ended.done():
             self._ended.set_exception(error)
 

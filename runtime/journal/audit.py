@@ -17,6 +17,7 @@ from runtime.journal import environment
 from runtime.journal.environment import DamagedError
 from runtime.journal.examine import Report
 from runtime.journal.export import export
+from runtime.journal.record import schema_versions
 from runtime.journal.store import WRITER_LOCK
 
 __all__ = ["Report", "backup", "export", "restore", "verify"]
@@ -37,7 +38,7 @@ def verify(path: str | os.PathLike[str]) -> Report:
         environment.check(data)
     except DamagedError as error:
         return Report(bytes=data.stat().st_size, ok=False, problems=[str(error)])
-    report = _child("verify", str(path))
+    report = child("verify", str(path))
     if report.bytes == 0:
         report.bytes = data.stat().st_size
     return report
@@ -53,14 +54,14 @@ def backup(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Repo
     place = Path(target)
     if place.exists():
         raise JournalError(f"expected {place} to be free for a backup, found something there: name another folder")
-    partial = _fresh(place.with_name(place.name + ".partial"))
+    partial = fresh(place.with_name(place.name + ".partial"))
     try:
-        copied = _child("copy", str(path), str(partial))
+        copied = child("copy", str(path), str(partial))
         if not copied.ok:
             raise JournalError(f"expected to copy the journal in {path}, found: {copied.problems[0]}")
-        report = _settled(partial, f"the copy of {path}")
+        report = settled(partial, f"the copy of {path}")
         os.rename(partial, place)
-        _sync(place.parent)
+        sync(place.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return report
@@ -84,15 +85,15 @@ def restore(source: str | os.PathLike[str], path: str | os.PathLike[str], *, rep
             f"expected {place} to be free, found a journal there: say replace to put the backup in its place "
             "(the old one is kept aside)"
         )
-    lock = _seize(place) if place.exists() else None
-    partial = _fresh(place.with_name(place.name + ".restoring"))
+    lock = seize(place) if place.exists() else None
+    partial = fresh(place.with_name(place.name + ".restoring"))
     try:
         shutil.copyfile(Path(source) / environment.FILE, partial / environment.FILE)
-        report = _settled(partial, f"what was restored from {source}")
+        report = settled(partial, f"what was restored from {source}")
         if place.exists():
-            os.rename(place, _aside(place))
+            os.rename(place, aside(place))
         os.rename(partial, place)
-        _sync(place.parent)
+        sync(place.parent)
     except OSError as error:
         raise JournalError(f"expected to restore {source} to {place}, found {error}") from error
     finally:
@@ -102,39 +103,52 @@ def restore(source: str | os.PathLike[str], path: str | os.PathLike[str], *, rep
     return report
 
 
-def _child(*arguments: str) -> Report:
+def child(*arguments: str) -> Report:
+    """What ``runtime.journal.examine`` reports."""
+    output, died = run_child("runtime.journal.examine", *arguments)
+    if not died:
+        return msgspec.json.decode(output, type=Report)
+    return Report(
+        ok=False,
+        problems=[
+            f"the process that read {arguments[1]} died of {died}: its pages are damaged; restore a backup, or keep "
+            "what can be read with `bigwheel journal repair`"
+        ],
+    )
+
+
+def run_child(module: str, *arguments: str) -> tuple[bytes, str]:
+    """The output of a module that is run in a process of its own, and what that died of (empty: it did not).
+
+    Its first argument are the schema versions known here: it imports no event of anybody's.
+    """
+    known = msgspec.json.encode(schema_versions).decode()
     paths = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
-        [sys.executable, "-m", "runtime.journal.examine", *arguments],
+        [sys.executable, "-m", module, known, *arguments],
         capture_output=True,
         check=False,
         env={**os.environ, "PYTHONPATH": paths},
     )
     if done.returncode == 0:
-        return msgspec.json.decode(done.stdout, type=Report)
+        return done.stdout, ""
     cause = signal.Signals(-done.returncode).name if done.returncode < 0 else f"exit status {done.returncode}"
     lines = done.stderr.decode(errors="replace").strip().splitlines()
-    said = f" ({lines[-1]})" if lines else ""
-    return Report(
-        ok=False,
-        problems=[
-            f"the process that read {arguments[1]} died of {cause}{said}: its pages are damaged, restore a backup"
-        ],
-    )
+    return b"", f"{cause}{f' ({lines[-1]})' if lines else ''}"
 
 
-def _settled(folder: Path, what: str) -> Report:
+def settled(folder: Path, what: str) -> Report:
     """Flush a finished copy and verify it."""
-    _sync(folder / environment.FILE)
+    sync(folder / environment.FILE)
     report = verify(folder)
     if not report.ok:
         raise JournalCorruptError(f"expected {what} to verify, found: {report.problems[0]}")
     (folder / "lock.mdb").unlink(missing_ok=True)
-    _sync(folder)
+    sync(folder)
     return report
 
 
-def _seize(place: Path) -> int:
+def seize(place: Path) -> int:
     """Lock every writer out of ``place``; the lock goes with the folder's old files."""
     lock = os.open(place / WRITER_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -145,7 +159,8 @@ def _seize(place: Path) -> int:
     return lock
 
 
-def _fresh(folder: Path) -> Path:
+def fresh(folder: Path) -> Path:
+    """An empty folder, whatever was there."""
     try:
         if folder.exists():
             shutil.rmtree(folder)
@@ -155,14 +170,16 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _aside(place: Path) -> Path:
+def aside(place: Path, why: str = "replaced") -> Path:
+    """A free name beside ``place`` for what is moved out of its way."""
     number = 1
-    while (aside := place.with_name(f"{place.name}.replaced-{number}")).exists():
+    while (found := place.with_name(f"{place.name}.{why}-{number}")).exists():
         number += 1
-    return aside
+    return found
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Flush a file, or a folder's names."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -107,18 +107,8 @@ def check(data: Path) -> None:
     Raises:
         DamagedError: the file is empty, no LMDB data file, or cut short.
     """
-    try:
-        size = data.stat().st_size
-        with data.open("rb") as file:
-            head = file.read(_META_AT + _META.size)
-            page, last, newest = _meta(data, head, size)
-            file.seek(page)
-            _, other_last, other_newest = _meta(data, file.read(_META_AT + _META.size), size)
-    except OSError as error:
-        raise DamagedError(f"expected to read {data}, found {error}") from error
-    if other_newest > newest:
-        last = other_last
-    needed = (last + 1) * page
+    needed = size_of(data)
+    size = data.stat().st_size
     if size >= needed:
         return
     walk = subprocess.run(
@@ -130,7 +120,24 @@ def check(data: Path) -> None:
         )
 
 
-def _meta(data: Path, head: bytes, size: int) -> tuple[int, int, int]:
+def size_of(data: Path) -> int:
+    """How long a data file is by its header, in bytes.
+
+    Raises:
+        DamagedError: it is empty or no LMDB data file.
+    """
+    try:
+        size = data.stat().st_size
+        with data.open("rb") as file:
+            page, last, newest = meta(data, file.read(_META_AT + _META.size), size)
+            file.seek(page)
+            _, other_last, other_newest = meta(data, file.read(_META_AT + _META.size), size)
+    except OSError as error:
+        raise DamagedError(f"expected to read {data}, found {error}") from error
+    return ((other_last if other_newest > newest else last) + 1) * page
+
+
+def meta(data: Path, head: bytes, size: int) -> tuple[int, int, int]:
     """Page size, last page and transaction number of a meta page (LMDB 0.9, ``struct MDB_meta``)."""
     if len(head) < _META_AT + _META.size:
         raise DamagedError(

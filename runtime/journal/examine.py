@@ -15,6 +15,7 @@ import msgspec
 from runtime.errors import JournalCorruptError, JournalError
 from runtime.journal import environment
 from runtime.journal.batch import KIND
+from runtime.journal.mark import marked
 from runtime.journal.reader import (
     NUMBER,
     JournalReader,
@@ -22,10 +23,12 @@ from runtime.journal.reader import (
     numbers_of,
     open_handle,
     posting_prefix,
+    schemas,
     segment_key,
+    unpack_offset,
     writership,
 )
-from runtime.journal.record import Record, unpack
+from runtime.journal.record import Record, schema_versions, unpack
 
 _MOST = 100
 _MASK = (1 << 64) - 1
@@ -65,11 +68,14 @@ class Examination:
 
     def run(self) -> Report:
         """Look at everything and say what was found."""
+        # Before the records are looked at: a writer that goes on meanwhile moves the mark ahead of them.
+        known = self._marked()
         handle = open_handle(self.path, write=False, map_size=environment.MAP_SIZE)
         try:
             tables = Tables(handle.env, create=False)
             with handle.env.begin() as txn:
                 writership(txn, tables)
+                schemas(txn, tables)
                 self._records(txn, tables)
                 records, self._sum = self._sum, 0
                 self._postings(txn, tables)
@@ -80,7 +86,16 @@ class Examination:
                 self._rest(txn, tables)
         finally:
             environment.release(handle)
+        if known > self.report.last:
+            self.report.add(f"records {self.report.last + 1} to {known} were committed, and are gone")
         return self.report
+
+    def _marked(self) -> int:
+        try:
+            return marked(self.path)
+        except JournalCorruptError as error:
+            self.report.add(str(error))
+            return 0
 
     def _records(self, txn: Any, tables: Tables) -> None:
         report, previous, ts = self.report, 0, -(1 << 63)
@@ -161,11 +176,11 @@ class Examination:
                     self.report.add(f"record {seq}: expected it under index row {_name(prefix)}, found it missing")
 
     def _rest(self, txn: Any, tables: Tables) -> None:
-        try:
-            for _, row in txn.cursor(tables.offsets):
-                msgspec.msgpack.decode(row, type=tuple[str, int, int])
-        except msgspec.DecodeError as error:
-            self.report.add(f"expected input offsets as (name, epoch, number), found {error}")
+        for _, row in txn.cursor(tables.offsets):
+            try:
+                unpack_offset(row)
+            except JournalCorruptError as error:
+                self.report.add(str(error))
 
 
 def examine(path: str | os.PathLike[str]) -> Report:
@@ -195,8 +210,9 @@ def copy(path: str, target: str) -> Report:
 
 
 def main() -> None:
-    """``verify PATH`` or ``copy PATH TARGET``; prints the report as JSON."""
-    command, *paths = sys.argv[1:]
+    """``SCHEMAS verify PATH`` or ``SCHEMAS copy PATH TARGET``; prints the report as JSON."""
+    known, command, *paths = sys.argv[1:]
+    schema_versions.update(msgspec.json.decode(known, type=dict[str, int]))
     report = examine(paths[0]) if command == "verify" else copy(paths[0], paths[1])
     sys.stdout.buffer.write(msgspec.json.encode(report))
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from heapq import merge
-from typing import Any
+from typing import Any, TypeVar
+from zlib import crc32
 
 import lmdb
 import msgspec
@@ -17,7 +18,9 @@ from runtime.errors import BigwheelError, JournalCorruptError, JournalError
 from runtime.journal import environment
 from runtime.journal.batch import KIND
 from runtime.journal.environment import DamagedError, token
-from runtime.journal.record import Record, unpack
+from runtime.journal.record import Brief, Record, current_version, unpack, unpack_brief
+
+T = TypeVar("T")
 
 RECORDS = b"records"
 POSTINGS = b"postings"
@@ -25,8 +28,9 @@ OFFSETS = b"offsets"
 META = b"meta"
 
 NUMBER = struct.Struct(">Q")
-LAYOUT = 1
-"""The form of the tables, raised whenever an older program could no longer read them."""
+LAYOUT = 2
+"""The form of the tables, raised whenever an older program could no longer read them. In form 1 the rows of the
+input offsets had no CRC; they are read as they are, and get one when they are written again."""
 
 SEGMENT = 1 << 13
 """How many records share one stretch of the postings. A commit then touches the newest stretch alone,
@@ -52,7 +56,7 @@ class Tables:
 
     ``records`` maps a number to its record. ``postings`` has one row for each commit and key,
     ``segment index NUL value NUL first-number`` to the packed numbers. ``offsets`` maps an input
-    to ``(name, epoch, seq)``, ``meta`` holds the ``Writership``.
+    to ``(name, epoch, seq, CRC)``, ``meta`` holds the ``Writership`` and the versions of ``schemas``.
     """
 
     def __init__(self, env: Any, *, create: bool) -> None:
@@ -92,6 +96,34 @@ def numbers_of(row: bytes) -> tuple[int, ...]:
     return struct.unpack(f">{len(row) // 8}Q", row)
 
 
+class _Offset(msgspec.Struct, frozen=True, array_like=True):
+    name: str
+    epoch: int
+    seq: int
+    crc: int | None = None
+
+
+def pack_offset(name: str, epoch: int, seq: int) -> bytes:
+    """The stored form of an input offset."""
+    return msgspec.msgpack.encode((name, epoch, seq, crc32(msgspec.msgpack.encode((name, epoch, seq)))))
+
+
+def unpack_offset(row: bytes) -> tuple[str, int, int]:
+    """Name, epoch and number of an input offset.
+
+    Raises:
+        JournalCorruptError: it does not match its checksum, or is no offset at all.
+    """
+    try:
+        found = msgspec.msgpack.decode(row, type=_Offset)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise JournalCorruptError(f"expected an input offset as (name, epoch, number, CRC), found {error}") from error
+    offset = found.name, found.epoch, found.seq
+    if found.crc is not None and found.crc != crc32(msgspec.msgpack.encode(offset)):
+        raise JournalCorruptError(f"expected the input offset {found.name!r} with a right CRC, found other bytes")
+    return offset
+
+
 class JournalReader:
     """Committed records of the journal in the folder ``path``, written by this process or another.
 
@@ -105,6 +137,7 @@ class JournalReader:
             self._closed = False
             with self._transaction() as txn:
                 writership(txn, self._tables)
+                schemas(txn, self._tables)
         except lmdb.Error as error:
             environment.release(self._handle)
             raise JournalCorruptError(
@@ -132,9 +165,7 @@ class JournalReader:
 
     def offsets(self) -> dict[str, tuple[int, int]]:
         with self._transaction() as txn:
-            rows = [
-                msgspec.msgpack.decode(row, type=tuple[str, int, int]) for _, row in txn.cursor(self._tables.offsets)
-            ]
+            rows = [unpack_offset(row) for _, row in txn.cursor(self._tables.offsets)]
         return {key: (epoch, seq) for key, epoch, seq in rows}
 
     def read(
@@ -149,7 +180,12 @@ class JournalReader:
             if kinds:
                 numbers = merge(*(self._numbers(txn, KIND, kind, after) for kind in sorted(set(kinds))))
                 return self._fitting(txn, numbers, limit, kinds)
-            return self._run(txn, after + 1, limit)
+            return self._run(txn, after + 1, limit, unpack)
+
+    def brief(self, after: int, limit: int) -> list[Brief]:
+        """Up to ``limit`` records with a higher number than ``after``, ascending, for whoever folds all of them."""
+        with self._transaction() as txn:
+            return self._run(txn, max(after, 0) + 1, limit, unpack_brief)
 
     def latest(self, index: str, value: str, limit: int) -> list[Record]:
         if limit <= 0:
@@ -163,7 +199,7 @@ class JournalReader:
         with self._transaction() as txn:
             first = self._first_at(txn, start_ns)
             stop = self._first_at(txn, end_ns)
-            return self._run(txn, first, min(limit, stop - first))
+            return self._run(txn, first, min(limit, stop - first), unpack)
 
     def close(self) -> None:
         if not self._closed:
@@ -204,15 +240,15 @@ class JournalReader:
         except JournalCorruptError as error:
             raise JournalCorruptError(f"record {seq} in {self.path}: {error}") from error
 
-    def _run(self, txn: Any, first: int, limit: int) -> list[Record]:
-        found: list[Record] = []
+    def _run(self, txn: Any, first: int, limit: int, opener: Callable[[bytes], T]) -> list[T]:
+        found: list[T] = []
         if limit <= 0:
             return found
         cursor = txn.cursor(self._tables.records)
         if cursor.set_range(NUMBER.pack(first)):
             for key, row in cursor:
                 try:
-                    found.append(unpack(row))
+                    found.append(opener(row))
                 except JournalCorruptError as error:
                     seq = NUMBER.unpack(key)[0]
                     raise JournalCorruptError(f"record {seq} in {self.path}: {error}") from error
@@ -299,10 +335,28 @@ def writership(txn: Any, tables: Tables) -> Writership:
     if row is None:
         return Writership(layout=LAYOUT)
     found = msgspec.msgpack.decode(row, type=Writership)
-    if found.layout != LAYOUT:
+    if not 1 <= found.layout <= LAYOUT:
         raise JournalError(
-            f"expected a journal of layout {LAYOUT}, found layout {found.layout}: export it with the program that "
+            f"expected a journal of layout 1 to {LAYOUT}, found layout {found.layout}: export it with the program that "
             "wrote it, or begin a new one"
+        )
+    return found
+
+
+def schemas(txn: Any, tables: Tables) -> dict[str, int]:
+    """The schema version of each event class that is above 1, as the journal's newest writer knew them.
+
+    Raises:
+        JournalError: one of them is newer than this program's: it would not understand what it reads.
+    """
+    row = txn.get(b"schemas", db=tables.meta)
+    found = msgspec.msgpack.decode(row, type=dict[str, int]) if row is not None else {}
+    newer = {kind: version for kind, version in found.items() if version > current_version(kind)}
+    if newer:
+        kind, version = min(newer.items())
+        raise JournalError(
+            f"expected {kind} in schema version {current_version(kind)} or older, found version {version}: a newer "
+            "program has written to this journal; use that one, or restore a backup from before"
         )
     return found
 

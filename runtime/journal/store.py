@@ -19,7 +19,9 @@ from runtime.journal import environment
 from runtime.journal.appender import Appender
 from runtime.journal.batch import Batch
 from runtime.journal.environment import token
+from runtime.journal.mark import Mark, missing
 from runtime.journal.reader import (
+    LAYOUT,
     NUMBER,
     SEGMENT,
     JournalReader,
@@ -28,10 +30,12 @@ from runtime.journal.reader import (
     index_prefix,
     last_number,
     open_handle,
+    pack_offset,
+    schemas,
     segment_key,
     writership,
 )
-from runtime.journal.record import Record, frames, unpack
+from runtime.journal.record import Record, frames, schema_versions, unpack
 
 WRITER_LOCK = "writer.lock"
 """Every writer holds a shared lock on this file, so that nobody replaces the store under it."""
@@ -55,6 +59,8 @@ class LmdbJournal(Appender):
             try:
                 self._open(epoch)
                 self._reader = JournalReader(path, map_size=map_size)
+                self._mark = Mark(path)
+                self._mark.put(self._head)
             except BaseException:
                 os.close(self._lock)
                 raise
@@ -102,6 +108,7 @@ class LmdbJournal(Appender):
         self._closed = True
         self._failure = self._failure or JournalError("it was closed")
         self._reader.close()
+        self._mark.close()
         environment.release(self._handle)
         os.close(self._lock)
 
@@ -115,7 +122,10 @@ class LmdbJournal(Appender):
                         f"expected to open the journal in {self.path} with epoch {last.epoch} or higher, found "
                         f"{epoch}: a newer incarnation has opened it, stop this one"
                     )
-                self._writer = Writership(epoch or last.epoch + 1, last.opening + 1, last.layout)
+                known = schemas(txn, self._tables)
+                if known != known | schema_versions:
+                    txn.put(b"schemas", msgspec.msgpack.encode(known | schema_versions), db=self._tables.meta)
+                self._writer = Writership(epoch or last.epoch + 1, last.opening + 1, LAYOUT)
                 txn.put(b"writer", msgspec.msgpack.encode(self._writer), db=self._tables.meta)
                 head, ts = self._end(txn)
         except (lmdb.Error, msgspec.DecodeError) as error:
@@ -126,6 +136,12 @@ class LmdbJournal(Appender):
 
     def _end(self, txn: Any) -> tuple[int, int]:
         head = last_number(txn, self._tables)
+        gone = missing(self.path, head)
+        if gone:
+            raise JournalCorruptError(
+                f"expected the whole journal in {self.path}, found that {gone}: put a backup in its place, or accept "
+                "the loss with `bigwheel journal repair`"
+            )
         if head == 0:
             return 0, 0
         try:
@@ -144,6 +160,8 @@ class LmdbJournal(Appender):
                         f"{found.epoch} has opened it since: nothing was written, stop this incarnation"
                     )
                 self._put(txn, batch)
+            if batch.records:
+                self._mark.put(batch.records[-1].seq)
         except (lmdb.Error, msgspec.DecodeError, OSError) as error:
             raise JournalError(
                 f"the journal in {self.path} could not be written: {error}. Free some disk space or repair the disk, "
@@ -167,8 +185,7 @@ class LmdbJournal(Appender):
             postings.sort()
             txn.cursor(tables.postings).putmulti(postings, dupdata=False)
         for key, (epoch, seq) in batch.offsets.items():
-            row = msgspec.msgpack.encode((key, epoch, seq))
-            txn.put(environment.token(key), row, db=tables.offsets)
+            txn.put(environment.token(key), pack_offset(key, epoch, seq), db=tables.offsets)
 
 
 def _posting_rows(batch: Batch, first: int, last: int) -> list[tuple[bytes, bytes]]:

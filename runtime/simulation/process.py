@@ -26,6 +26,7 @@ from runtime.simulation.network import Network, SimulatedDirectory
 from runtime.simulation.port import Port
 from runtime.simulation.scheduler import Scheduler
 from runtime.supervision.policy import RestartPolicy
+from runtime.tape.tape import Tape
 
 TICK_NS = 100
 """How far the clock has moved, at least, when it is read again."""
@@ -65,6 +66,7 @@ class Surroundings(Protocol):
     shelf: Shelf
     snapshots: SnapshotStore
     hosts_by_cell: dict[str, str]
+    taping: Callable[[Process], Tape] | None
 
     def committed(self, records: int) -> None: ...
 
@@ -150,6 +152,7 @@ class Process:
         self._skew_ns = self._rng.randint(-world.plan.skew_ns, world.plan.skew_ns)
         self._in_thread = False
         self.lines: list[PortLine] = []
+        self.tape: Tape | None = None
         self.loop = SimulatedLoop(world.scheduler, self)
         self.engine: Engine
         self.endpoint: Endpoint
@@ -165,6 +168,7 @@ class Process:
         journal = SimulatedJournal(world.shelf, self) if spec.journal else None
         self.engine = engine = Engine(log=world.log, journal=journal, linger_ns=world.plan.linger_ns, clock=self.clock)
         engine.on_fatal = self._fatal
+        self.tape = world.taping(self) if world.taping is not None else None
         for cell in spec.cells:
             seat = Cell(
                 cell.name,
@@ -174,6 +178,8 @@ class Process:
                 snapshots=world.snapshots.load(cell.name),
                 journals=spec.journal,
             )
+            if self.tape is not None:
+                seat.witness = self.tape.track(engine.now(), seat.cursor, seat.base)
             engine.seat(Seat(seat, cell.subscription, frozenset(cell.peers), RestartPolicy()))
         self.endpoint = engine.endpoint = Endpoint(
             spec.name,
@@ -285,7 +291,14 @@ class Process:
         self.loop.stop()
         for line in self.lines:
             line.port.closed(line)
+        self.end_tape(reason)
         self.world.ended(self, reason)
+
+    def end_tape(self, reason: str) -> None:
+        """Close the tape, where there is one."""
+        tape, self.tape = self.tape, None
+        if tape is not None:
+            tape.close(reason)
 
     def freeze(self, frozen: bool) -> None:
         """Stop or go on, as by SIGSTOP and SIGCONT."""

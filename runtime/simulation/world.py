@@ -15,6 +15,7 @@ from runtime.simulation.faults import FaultPlan
 from runtime.simulation.network import Network
 from runtime.simulation.process import HostSpec, Process
 from runtime.simulation.scheduler import Scheduler
+from runtime.tape.tape import Tape
 
 START_NS = 1_700_000_000_000_000_000
 """Where every run begins on the virtual clock (nanoseconds since the Unix epoch)."""
@@ -23,6 +24,7 @@ TRACE = 4_000
 """Lines of history kept for the report of a failure."""
 
 REPLAY = "scripts/simulate --seed {seed} --trace"
+"""How a run is seen again; a world's ``replay`` may say otherwise."""
 
 
 class SimulationFailure(AssertionError):
@@ -50,6 +52,7 @@ class World:
         self.scheduler = Scheduler(START_NS)
         self.rng = random.Random(f"world {seed}")
         self.network = Network(self.scheduler, self.plan, random.Random(f"network {seed}"))
+        self.replay = REPLAY
         self.shelf = Shelf()
         self.durable = 0
         self.snapshots = SnapshotStore()
@@ -58,6 +61,8 @@ class World:
         self.processes: dict[str, Process] = {}
         self.epochs: dict[str, int] = {}
         self.hooks: list[Callable[[], None]] = []
+        self.taping: Callable[[Process], Tape] | None = None
+        """Makes the tape of a process that starts, where tapes are wanted."""
         self.observers: list[Observer] = []
         self.crashes: Counter[str] = Counter()
         self.history: deque[tuple[int, str, Message | None]] = deque(maxlen=trace)
@@ -122,6 +127,7 @@ class World:
         """The run is over: every process ends, and says nothing more."""
         for process in (*self.processes.values(), *self._zombies):
             process.loop.stop()
+            process.end_tape("the run is over")
 
     @property
     def events(self) -> int:
@@ -166,7 +172,7 @@ class World:
         """
         self._failure = SimulationFailure(
             f"seed {self.seed}, at {(self.scheduler.now - START_NS) / 1e9:.6f} s: {reason}\n"
-            f"Replay it with: {REPLAY.format(seed=self.seed)}"
+            f"Replay it with: {self.replay.format(seed=self.seed)}"
         )
         raise self._failure from cause
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from runtime.tape.format import TapeRules
 from runtime.telemetry.logs import LogRules
 
 
@@ -46,3 +47,4 @@ class Assignment(msgspec.Struct, frozen=True):
     journal: str = ""
     journal_bytes: int = 0
     logs: LogRules = LogRules()
+    tapes: TapeRules = TapeRules()

@@ -9,6 +9,7 @@ import msgspec
 from runtime.errors import SupervisionError
 from runtime.supervision.assignment import CellAssignment
 from runtime.supervision.policy import Intensity, Restart
+from runtime.tape.format import TapeRules
 from runtime.telemetry.logs import LogRules
 
 
@@ -81,7 +82,7 @@ class ChildSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SupervisorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One supervisor and its children, in the order of their start.
 
-    ``parent`` is empty for the root. ``namespace``, ``parent``, ``logs`` and an empty ``run_dir`` of
+    ``parent`` is empty for the root. ``namespace``, ``parent``, ``logs``, ``tapes`` and an empty ``run_dir`` of
     a child supervisor are filled in by its parent. ``starts_at_once`` bounds how many children
     are started cold at the same time (a start is about a second of one core); 0 means one
     for each core. ``seed`` is where the backoff's jitter comes from.
@@ -98,6 +99,7 @@ class SupervisorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     logs: LogRules = LogRules()
     starts_at_once: int = 0
     seed: int = 0
+    tapes: TapeRules = TapeRules()
 
     def __post_init__(self) -> None:
         names = [child.name for child in self.children]

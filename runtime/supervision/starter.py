@@ -158,13 +158,19 @@ class Starter:
                 journal=spec.journal,
                 journal_bytes=spec.journal_bytes,
                 logs=self._spec.logs,
+                tapes=self._spec.tapes,
             )
         )
 
     def _nested(self, spec: ChildSpec) -> SupervisorSpec:
         own, nested = self._spec, decode_supervisor(spec.settings)
         return msgspec.structs.replace(
-            nested, parent=own.name, namespace=own.namespace, run_dir=nested.run_dir or own.run_dir, logs=own.logs
+            nested,
+            parent=own.name,
+            namespace=own.namespace,
+            run_dir=nested.run_dir or own.run_dir,
+            logs=own.logs,
+            tapes=own.tapes,
         )
 
 

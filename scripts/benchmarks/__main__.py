@@ -21,7 +21,9 @@ NAMES = {
     "strategies": "market data into 100 symbol strategies",
     "recovery": "kill -9 to the successor's first message, against a bare Ray restart",
     "simulation": "simulated events a second",
+    "audit": "journal records folded and taped messages replayed a second, and what a tape costs",
     "resilience": "calls to a venue for each symbol and hour, with and without cache and coalescing",
+    "catalog": "rows a second out of a catalog, as columns and as messages",
     "scale": "start-up and memory of 50 symbols with an actor each, and of 1,000 pooled",
 }
 

@@ -54,6 +54,8 @@ def settings(store: Path, symbols: int, *, count: int, rate: float, n: int, per_
                 "orders_per_minute": 10**7,
                 "cooldown_s": 0.0,
                 "daily_loss": 10**8,
+                "daily_budget": None,
+                "loss_streak": 0,
             },
             "learner": {"horizon_s": 0.01, "base_threshold": 0.0, "threshold_min": 0.0},
             "supervision": {

@@ -35,6 +35,43 @@ class SMA:
         return self.value
 
 
+class WMA:
+    """Weighted moving average: the newest of ``period`` values weighs ``period``, the oldest 1.
+
+    ``sum(w * x) / (n * (n + 1) / 2)``. When a value comes in, every older one loses one weight,
+    which takes their plain sum from the weighted one; both are summed anew, exactly, once a period.
+    While there are fewer than ``period`` values, it is the average of those there are. Ready after ``period``.
+    """
+
+    def __init__(self, period: int) -> None:
+        self.period = checked(period)
+        self.window: deque[float] = deque(maxlen=period)
+        self.total = 0.0
+        self.weighted = 0.0
+        self.since_exact = 0
+        self.value = 0.0
+        self.ready = False
+
+    def update(self, value: float) -> float:
+        """Take in the next value."""
+        window = self.window
+        if len(window) == self.period:
+            self.weighted += self.period * value - self.total
+            self.total += value - window[0]
+        else:
+            self.weighted += (len(window) + 1) * value
+            self.total += value
+        window.append(value)
+        self.since_exact += 1
+        if self.since_exact >= self.period:
+            self.total, self.since_exact = fsum(window), 0
+            self.weighted = fsum([weight * item for weight, item in enumerate(window, 1)])
+            self.ready = True
+        count = len(window)
+        self.value = self.weighted / (count * (count + 1) / 2)
+        return self.value
+
+
 class EMA:
     """Exponential moving average, ``e += alpha * (x - e)`` with ``alpha = 2 / (period + 1)``.
 

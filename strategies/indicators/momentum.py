@@ -1,6 +1,8 @@
-"""Momentum: RSI and MACD."""
+"""Momentum: RSI, MACD, differences and rates of change."""
 
 from __future__ import annotations
+
+from collections import deque
 
 from strategies.errors import StrategyError
 from strategies.indicators.average import EMA, Wilder
@@ -59,4 +61,48 @@ class MACD:
             self.signal = self.smooth.update(self.value)
             self.histogram = self.value - self.signal
             self.ready = self.smooth.ready
+        return self.value
+
+
+class Momentum:
+    """The newest value less the one ``period`` values before, in the unit of the values.
+
+    Ready after ``period + 1`` values; 0 until then. ``rate`` is the rate of change, the same as a
+    fraction of the older value (0.01 is one percent; 0 where the older value is 0).
+    """
+
+    def __init__(self, period: int) -> None:
+        self.period = checked(period)
+        self.window: deque[float] = deque(maxlen=period + 1)
+        self.value = 0.0
+        self.rate = 0.0
+        self.ready = False
+
+    def update(self, value: float) -> float:
+        """Take in the next value."""
+        window = self.window
+        window.append(value)
+        if len(window) > self.period:
+            oldest = window[0]
+            self.value = value - oldest
+            self.rate = self.value / oldest if oldest else 0.0
+            self.ready = True
+        return self.value
+
+
+class ROC:
+    """Rate of change: how far the value moved in ``period`` values, as a fraction of where it was.
+
+    Ready after ``period + 1`` values; 0 until then.
+    """
+
+    def __init__(self, period: int) -> None:
+        self.momentum = Momentum(period)
+        self.value = 0.0
+        self.ready = False
+
+    def update(self, value: float) -> float:
+        """Take in the next value."""
+        self.momentum.update(value)
+        self.value, self.ready = self.momentum.rate, self.momentum.ready
         return self.value

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from exchanges.failures import FailureKind
+from exchanges.history import HistoryDesk
 from exchanges.interface import Capabilities
 from exchanges.model.market import Bar, Quote, Trade
 from exchanges.model.order import OrderStatus, Side
@@ -19,7 +20,9 @@ from exchanges.model.venue import (
     AmendOrder,
     CancelAll,
     CancelOrder,
+    FetchHistory,
     FillReport,
+    HistoryReport,
     InstrumentsReport,
     Outcome,
     QueryOrder,
@@ -116,6 +119,20 @@ async def _(d: Desk) -> None:
     trades = await d.exchange.trades(d.stand.symbol, 5)
     assert trades
     assert [trade.ts_ns for trade in trades] == sorted(trade.ts_ns for trade in trades)
+
+
+@case(6, "a question about the past gets one answer: bars that are over, or the reason why there are none")
+async def _(d: Desk) -> None:
+    past = HistoryDesk(d.exchange, d.sink)
+    minute = FetchHistory("strategy/x", d.stand.symbol, MINUTE_NS, 20, time.time_ns(), (1, 5))
+    past.submit(minute)
+    past.submit(FetchHistory("strategy/x", d.stand.symbol, 7, 20, time.time_ns()))
+    await d.until(lambda: len(d.of(HistoryReport)) == 2, "the answers")
+    told = {report.interval_ns: report for report in d.of(HistoryReport)}
+    assert (told[MINUTE_NS].reason, told[MINUTE_NS].mark, told[MINUTE_NS].asker) == ("", (1, 5), "strategy/x")
+    assert all(bar.closed and bar.ts_ns + MINUTE_NS <= time.time_ns() for bar in told[MINUTE_NS].bars)
+    assert told[7].bars == () and "7 ns" in told[7].reason
+    await past.close()
 
 
 # -- the life of an order -------------------------------------------------------------------

@@ -30,6 +30,7 @@ from exchanges.simulators.faults import (
 )
 from runtime import codec
 from runtime.message import Message
+from strategies.signal import client_order_id
 from tests.trading_desk import TradingDesk
 
 
@@ -89,8 +90,9 @@ class Desk(TradingDesk):
             await self.until(lambda: self.of(Trade) and self.of(Quote), "the first prices")
 
     def client_id(self) -> str:
+        """A new one of the form that signals' orders have."""
         self._numbers += 1
-        return f"bw-CONFORMANCE{chr(64 + self._numbers)}AAAAAAA-0-0"
+        return client_order_id(f"CONFORMANCE{chr(64 + self._numbers)}AAAAAAAA")
 
     def market(self, side: Side = Side.BUY, quantity: Decimal | None = None, **more: Any) -> PlaceOrder:
         size = self.stand.quantity if quantity is None else quantity

@@ -9,11 +9,13 @@ import msgspec
 
 from exchanges.alpaca import AlpacaExchange, AlpacaSettings
 from exchanges.bybit import BybitExchange, BybitSettings
+from exchanges.hyperliquid import HyperliquidExchange, HyperliquidSettings
 from exchanges.kalshi import KalshiExchange, KalshiSettings
 from exchanges.modes import Mode
 from exchanges.simulators.alpaca import AlpacaSimulator
 from exchanges.simulators.base.simulator import Simulator
 from exchanges.simulators.bybit import BybitSimulator
+from exchanges.simulators.hyperliquid import HyperliquidSimulator
 from exchanges.simulators.kalshi import KalshiSimulator
 from exchanges.simulators.settings import SimulatorSettings
 from tests.conformance.desk import Stand
@@ -126,4 +128,31 @@ KALSHI = Stand(
     wrong_key={"key_id": "another"},
 )
 
-STANDS: tuple[Stand, ...] = (BYBIT, ALPACA, KALSHI)
+
+def hyperliquid_exchange(simulator: Simulator, **changes: Any) -> HyperliquidExchange:
+    assert isinstance(simulator, HyperliquidSimulator)
+    settings = HyperliquidSettings(
+        mode=Mode.SIM,
+        account=simulator.account,
+        private_key=simulator.private_key,
+        rest_url=simulator.url,
+        socket_url=simulator.ws_url,
+        weight_per_minute=60_000.0,
+        **QUICK,
+    )
+    return HyperliquidExchange(msgspec.structs.replace(settings, **changes))
+
+
+HYPERLIQUID = Stand(
+    venue="hyperliquid",
+    symbol="hyperliquid:BTC",
+    quantity=D("0.01"),
+    low=D(30_000),
+    amended=D(31_000),
+    odd_quantity=D("0.010005"),
+    simulator=lambda **changes: HyperliquidSimulator(simulator_settings("BTC", **changes)),
+    exchange=hyperliquid_exchange,
+    wrong_key={"private_key": "0x" + "17" * 32},
+)
+
+STANDS: tuple[Stand, ...] = (BYBIT, ALPACA, KALSHI, HYPERLIQUID)

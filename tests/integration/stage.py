@@ -20,7 +20,7 @@ import msgspec
 from actors.bus.lifecycle import OPEN
 from actors.gateway.token import read_token
 from actors.messages.control import ActorRestarted
-from actors.messages.orders import Filled
+from actors.messages.orders import Filled, LegPlanned
 from actors.messages.signals import Approved, Generated
 from actors.risk import state as risk_state
 from actors.venue.note import read_note
@@ -370,8 +370,8 @@ class Evidence:
     # -- next to the venue ---------------------------------------------------------
 
     def unapproved_orders(self) -> list[str]:
-        """Orders at the venue that are there twice, or that no earlier record approved."""
-        approved = {r.event.order.client_id: r.ts for r in self.records if isinstance(r.event, Approved)}
+        """Orders at the venue that are there twice, or that no earlier record approved or planned."""
+        approved = {r.event.order.client_id: r.ts for r in self.records if isinstance(r.event, Approved | LegPlanned)}
         ids = Counter(order["orderLinkId"] for order in self.venue["orders"])
         found = [f"{client_id} is at the venue {n} times" for client_id, n in ids.items() if n > 1]
         for order in self.venue["orders"]:

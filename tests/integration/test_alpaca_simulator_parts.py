@@ -9,13 +9,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exchanges.hours import AlwaysOpen, NyseHours, Phase
 from exchanges.model.order import Side
 from exchanges.simulators.alpaca import AlpacaSimulator, SimulatorSettings, wire
 from exchanges.simulators.alpaca.auth import Keys
 from exchanges.simulators.alpaca.errors import ApiError
 from exchanges.simulators.alpaca.funds import funds
 from exchanges.simulators.alpaca.request import nanoseconds
-from exchanges.simulators.alpaca.sessions import AlwaysOpen, NyseHours, Phase
 from exchanges.simulators.faults import FaultPlan
 
 START = int(dt.datetime(2015, 1, 1, tzinfo=dt.UTC).timestamp()) * 10**9

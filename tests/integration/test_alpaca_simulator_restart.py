@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from exchanges.hours import AlwaysOpen, Phase
 from exchanges.simulators.alpaca import AlpacaSimulator, SimulatorSettings
-from exchanges.simulators.alpaca.sessions import AlwaysOpen, Phase
 from exchanges.simulators.errors import SimulatorError
 from tests.integration.alpaca_bench import Running, code_of, market, order, running, trading
 from tests.integration.venue_process import VenueProcess

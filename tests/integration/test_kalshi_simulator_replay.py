@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import time
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from exchanges.simulators.errors import FeedError, SimulatorError
 from exchanges.simulators.kalshi import KalshiSimulator
 from exchanges.simulators.kalshi.annex import FILE as LIVES
 from exchanges.simulators.kalshi.keypair import FILE, private_pem
+from exchanges.simulators.kalshi.simulator import LIFE_SECONDS
 from tests.integration.kalshi_bench import ORDERS, T85, Bench, Json, Rest, connected, kalshi, order, recording
 from tests.integration.venue_bench import eventually, quiet
 from tests.integration.venue_process import VenueProcess
@@ -55,6 +57,9 @@ def test_a_recording_is_played_whole_and_in_order_and_its_markets_settle(tmp_pat
             bench.trade(ticker, 0.30, 1_000.0, "buy")
             price = "0.3000" if side == "bid" else "0.2900"
             assert bench.place(ticker=ticker, side=side, price=price)["fill_count"] == "10.00"
+        # A trade of today's moves the price, and not the recording's time.
+        time.sleep(3 * LIFE_SECONDS)
+        assert {row["status"] for row in bench.rest.good("GET", "/markets")["markets"]} == {"active"}
         trades = asyncio.run(heard(bench, [YES, NO], 2_000))
         for ticker, first in ((YES, 0), (NO, 1)):
             ids = [one["trade_id"] for one in trades if one["market_ticker"] == ticker]

@@ -26,7 +26,7 @@ from bigwheel.cli.app import app
 from bigwheel.client import GatewayClient
 from bigwheel.errors import SessionError, UsageError
 from bigwheel.queries import open_journal
-from exchanges.model.market import Trade
+from exchanges.model.market import Bar, Trade
 from runtime.journal.record import Record
 from tests.integration.stage import SYMBOLS, Stage, overrides, until
 
@@ -48,6 +48,23 @@ class Hoard(Strategy):
         self.seen += 1
         if self.seen % self.params.every == 0 and self.position.quantity < Decimal("0.05"):
             self.buy(1.0, f"trade {self.seen}", quantity="0.01")
+
+
+class Pair(Strategy):
+    """Buys each of its symbols once, on bars of its own length; wants a past there is little of."""
+
+    together = True
+    timeframes = ("2s",)
+    history = {"1m": 5}
+
+    def on_start(self) -> None:
+        self.bars: dict[str, int] = {}
+
+    def on_bar(self, bar: Bar) -> None:
+        if bar.interval_ns == 2_000_000_000:
+            self.bars[bar.symbol] = self.bars.get(bar.symbol, 0) + 1
+            if not self.positions[bar.symbol].quantity and self.bars[bar.symbol] == 2:
+                self.buy(1.0, "its second bar", quantity="0.01", symbol=bar.symbol)
 
 
 class Theatre(NamedTuple):
@@ -235,6 +252,24 @@ def test_a_class_of_the_callers_own_is_submitted_paused_resumed_and_stopped(thea
     handle.stop()
     assert handle.status() == {}
     until(lambda: not Path(f"/proc/{pid}").exists(), 5, "its process to end")
+
+
+def test_one_strategy_on_two_symbols_has_bars_of_its_own_length_and_survives_its_process(theatre: Theatre) -> None:
+    handle = theatre.runtime.submit(Pair, SYMBOLS, label="pair")
+    (cell,) = handle.cells
+
+    def held() -> set[str]:
+        return {symbol for symbol, row in handle.status().items() if Decimal(row["position"])}
+
+    until(lambda: held() == set(SYMBOLS), 60, "a position in both symbols")
+    before = handle.status()[BTC]
+    assert before["symbols"] == list(SYMBOLS)
+    assert not before["warming"]
+    os.kill(theatre.stage.actor(cell)["pid"], signal.SIGKILL)
+    until(lambda: handle.status().get(ETH, {}).get("ticks", 0) > before["ticks"] + 50, 30, "data after the blow")
+    assert held() == set(SYMBOLS)
+    assert theatre.stage.overview()["strategies"]["pair"]["symbols"] == list(SYMBOLS)
+    handle.stop()
 
 
 def test_the_api_tells_of_signals_and_positions(theatre: Theatre) -> None:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
+from bigwheel import refold as folding
+from bigwheel.replay import lines, replay, tapes, window_of
 from tests.integration.stage import EVERY, SYMBOLS, Evidence, Json, Stage, brain_positions, on_stage, settings
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
@@ -113,3 +115,31 @@ def test_every_restart_is_journaled(aftermath: Aftermath) -> None:
 
 def test_no_process_is_left_behind(aftermath: Aftermath) -> None:
     assert aftermath.left_over == {}
+
+
+def test_a_replay_decides_everything_the_same_again_through_all_restarts(aftermath: Aftermath) -> None:
+    evidence = aftermath.evidence
+    report = replay(tapes(evidence.store), window_of(evidence.store, 0, 0))
+    assert report.ok, "\n".join(lines(report))
+    lives = {(tally.actor, tally.epoch) for tally in report.tallies if tally.compared}
+    assert len(lives) > len(VICTIMS)
+    assert sum(tally.compared for tally in report.tallies) > len(evidence.records)
+
+
+def test_what_the_bus_and_risk_knew_at_a_record_is_shown(aftermath: Aftermath) -> None:
+    evidence = aftermath.evidence
+    middle = next(r for r in evidence.records[len(evidence.records) // 2 :] if r.kind == "Filled")
+    window = window_of(evidence.store, 0, 0, str(middle.seq))
+    states = {state.actor: state for state in replay(tapes(evidence.store), window, inspect=True).states}
+    known = states["bus"].state["ledger"]["seq"]
+    # One message may write several records, and a kill takes what was not on the tape yet.
+    assert known <= middle.seq + 10
+    assert evidence.records[known - 1].ts > middle.ts - 5 * 10**9
+    assert states["risk"].messages > 0
+
+
+def test_the_fold_of_the_journal_is_what_the_bus_knew(aftermath: Aftermath) -> None:
+    found = folding.refold(aftermath.evidence.store)
+    assert found.ok, "\n".join(folding.lines(found))
+    assert found.comparisons
+    assert found.records == len(aftermath.evidence.records)

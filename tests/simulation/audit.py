@@ -15,11 +15,11 @@ import msgspec
 from actors.bus.brain import BusBrain
 from actors.bus.lifecycle import STATE_OF, TABLE
 from actors.messages.learning import Lesson
-from actors.messages.orders import Filled, Repaired
+from actors.messages.orders import Filled, FlowEnded, LegPlanned, Repaired
 from actors.messages.signals import Approved, ApprovedOrder, Evaluating, Generated, Learned, SignalEvent
 from actors.risk.settings import RiskSettings
 from actors.strategy.brain import StrategyBrain
-from exchanges.model.order import Side
+from exchanges.model.order import Order, Side
 from runtime import codec
 from runtime.journal.record import Record
 from runtime.lifecycle import Started
@@ -51,6 +51,10 @@ class Audit:
         self.quantities: dict[str, Decimal] = {}
         self.shares: dict[tuple[str, str], Decimal] = {}
         self.approvals: set[str] = set()
+        self.flows: dict[str, ApprovedOrder] = {}
+        self.legs: dict[str, list[Order]] = {}
+        self.exited: dict[str, Decimal] = {}
+        self.ended: dict[str, FlowEnded] = {}
         self.placed = 0
         world.hooks.append(self.look)
 
@@ -77,6 +81,11 @@ class Audit:
             self._step(record, event)
         if isinstance(event, Approved):
             self._approval(event)
+        elif isinstance(event, LegPlanned):
+            self.approvals.add(event.order.client_id)
+            self.legs.setdefault(event.signal_id, []).append(event.order)
+        elif isinstance(event, FlowEnded):
+            self._flow_ended(event)
         elif isinstance(event, Filled):
             self._fill(event)
         elif isinstance(event, Repaired) and not _same(event.before, event.after):
@@ -102,7 +111,10 @@ class Audit:
     def _approval(self, event: Approved) -> None:
         order = event.order
         self.approved[event.signal_id] = order
-        self.approvals.add(order.client_id)
+        if order.flow is None:
+            self.approvals.add(order.client_id)
+        else:
+            self.flows[event.signal_id] = order
         if order.reduce_only:
             return
         total = sum((self._exposure(symbol) for symbol in SYMBOLS), _ZERO)
@@ -135,7 +147,23 @@ class Audit:
         if not event.strategy and not event.position.quantity:
             # A panic has closed what all of them held.
             self.shares = {key: _ZERO if key[1] == fill.symbol else held for key, held in self.shares.items()}
-        self.quantities[event.signal_id] = self.quantities.get(event.signal_id, _ZERO) + fill.quantity
+        flow = self.flows.get(event.signal_id)
+        sums = self.exited if flow is not None and fill.side is not flow.side else self.quantities
+        sums[event.signal_id] = sums.get(event.signal_id, _ZERO) + fill.quantity
+        if flow is not None:
+            entered, exited = self.quantities.get(event.signal_id, _ZERO), self.exited.get(event.signal_id, _ZERO)
+            if entered > flow.quantity or exited > entered:
+                self.world.fail(f"{flow} filled {entered} and closed {exited}")
+
+    def _flow_ended(self, event: FlowEnded) -> None:
+        """Its sums are those of the fills before it; after the last one nothing follows."""
+        known = self.ended.get(event.signal_id)
+        if known is not None and not (known.lives_on and not event.lives_on):
+            self.world.fail(f"the flow of {event.signal_id} ended twice: {event}")
+        self.ended[event.signal_id] = event
+        sums = (self.quantities.get(event.signal_id, _ZERO), self.exited.get(event.signal_id, _ZERO))
+        if (event.filled, event.exited) != sums:
+            self.world.fail(f"{event} does not agree with its fills {sums}")
 
     def _orders(self) -> None:
         """Every order the venue took has a committed approval, and is its signal's only one."""
@@ -147,10 +175,26 @@ class Audit:
                 continue
             _, signal_id, leg, _ = client_id.split("-")
             legs[f"{signal_id}-{leg}"] += 1
-            if legs[f"{signal_id}-{leg}"] > 1:
+            if legs[f"{signal_id}-{leg}"] > 1 and signal_id not in self.flows:
                 self.world.fail(f"leg {leg} of signal {signal_id} became two orders")
             if client_id not in self.approvals:
                 self.world.fail(f"the venue took {client_id}, of which no approval is committed")
+        for signal_id in {order.client_id.split("-")[1] for order in self._working()} & set(self.flows):
+            self._frame(signal_id)
+
+    def _working(self) -> list[Order]:
+        return [record.order() for record in self.venue.engine.working("main")]
+
+    def _frame(self, signal_id: str) -> None:
+        """What works at the venue and what has filled there stay inside of the flow's approval."""
+        frame, most = self.flows[signal_id], [_ZERO, _ZERO]
+        for leg in self.legs.get(signal_id, ()):
+            found = self.venue.engine.find("main", client_id=leg.client_id)
+            if found is not None:
+                order = found.order()
+                most[order.side is not frame.side] += order.filled if order.status.final else order.quantity
+        if most[0] > frame.quantity or most[1] > self.quantities.get(signal_id, _ZERO):
+            self.world.fail(f"orders of {signal_id} can make {most} of {frame}")
 
     # -- at the end ------------------------------------------------------------------
 
@@ -162,6 +206,7 @@ class Audit:
             if seat.cell.state != "running" or seat.cell.restarts:
                 self.world.fail(f"{cell} failed: {seat.cell.last_error}")
         self._open_signals()
+        self._flows()
         self._books()
         self._strategies()
         self._refold()
@@ -176,6 +221,16 @@ class Audit:
             order = self.approved.get(signal_id)
             if order is None or order.client_id not in working:
                 self.world.fail(f"signal {signal_id} is {state} for ever")
+
+    def _flows(self) -> None:
+        """Every flow that was approved has ended, with a reason."""
+        for signal_id, frame in self.flows.items():
+            ended = self.ended.get(signal_id)
+            if ended is None or ended.lives_on or not ended.code:
+                self.world.fail(f"the flow of {signal_id} goes on for ever: {frame}")
+        left = {**self.state("exchange/bybit").flows, **self.state("bus").ledger.flows}
+        if left:
+            self.world.fail(f"ended flows are kept: {left}")
 
     def _books(self) -> None:
         reported = {fill.execution_id for fill in self.venue.fills}
@@ -200,9 +255,10 @@ class Audit:
         for cell in self.world.hosts_by_cell:
             brain = self.brain(cell)
             if isinstance(brain, StrategyBrain):
-                held = self.shares.get((brain.label, brain.symbol), _ZERO)
-                if brain.desk.position.quantity != held:
-                    self.world.fail(f"{cell} believes in {brain.desk.position.quantity}, its fills make {held}")
+                for symbol, position in brain.desk.positions.items():
+                    held = self.shares.get((brain.label, symbol), _ZERO)
+                    if position.quantity != held:
+                        self.world.fail(f"{cell} believes in {position}, its fills make {held}")
             waiting = list(getattr(brain, "pending", None) or getattr(brain, "open", None) or ())
             if waiting:
                 self.world.fail(f"{cell} never heard of its signals {waiting[:5]}")

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import multiprocessing
 import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from runtime.simulation.faults import FaultPlan
 from runtime.simulation.world import SimulationFailure
-from tests.simulation.scenario import Scenario
+from tests.simulation.attack import Attack, brisk
+from tests.simulation.scenario import FLOW_TRADERS, Scenario
 
+SCENARIOS: dict[str, tuple[Callable[..., Scenario | Attack], Callable[[int], FaultPlan]]] = {
+    "trading": (Scenario, FaultPlan.from_seed),
+    "flows": (functools.partial(Scenario, traders=FLOW_TRADERS), FaultPlan.from_seed),
+    "attack": (Attack, brisk),
+}
+"""By name, how a run is made of a seed, and its faults: the whole tree, or a short attack on the limits."""
 EVERYTHING = 10_000_000
 """Lines of history kept when one seed is looked at."""
 
@@ -33,9 +41,9 @@ class Outcome(msgspec.Struct):
     records: dict[str, int]
 
 
-def run_seed(seed: int, *, trace: int = 0) -> tuple[Outcome, Scenario]:
-    """One run; a broken invariant is in the outcome, any other exception is raised."""
-    scenario, began, failure = Scenario(seed, trace=trace), time.perf_counter(), ""
+def run_seed(seed: int, *, trace: int = 0, name: str = "trading") -> tuple[Outcome, Scenario | Attack]:
+    """One run of a scenario; a broken invariant is in the outcome, any other exception is raised."""
+    scenario, began, failure = SCENARIOS[name][0](seed, trace=trace), time.perf_counter(), ""
     try:
         scenario.run()
     except SimulationFailure as error:
@@ -46,23 +54,25 @@ def run_seed(seed: int, *, trace: int = 0) -> tuple[Outcome, Scenario]:
     return Outcome(seed, failure, world.events, world.messages, seconds, faults, dict(scenario.audit.kinds)), scenario
 
 
-def _outcome(seed: int) -> Outcome:
+def _outcome(seed: int, name: str) -> Outcome:
     logging.disable(logging.CRITICAL)
     try:
-        return run_seed(seed)[0]
+        return run_seed(seed, name=name)[0]
     except Exception as error:
         # The campaign goes on: a seed that breaks the simulation itself is a failure like any other.
-        text = f"seed {seed}: the simulation raised {error!r}; replay it with: scripts/simulate --seed {seed} --trace"
+        again = f"scripts/simulate --scenario {name} --seed {seed} --trace"
+        text = f"seed {seed}: the simulation raised {error!r}; replay it with: {again}"
         return Outcome(seed, text, 0, 0, 0.0, {}, {})
 
 
-def run_seeds(seeds: Sequence[int], jobs: int) -> Iterator[Outcome]:
-    """The outcomes in the order of the seeds, each run in one of ``jobs`` processes."""
+def run_seeds(seeds: Sequence[int], jobs: int, *, name: str = "trading") -> Iterator[Outcome]:
+    """The outcomes of a scenario in the order of the seeds, each run in one of ``jobs`` processes."""
+    run = functools.partial(_outcome, name=name)
     if jobs == 1:
-        yield from map(_outcome, seeds)
+        yield from map(run, seeds)
         return
     with multiprocessing.get_context("spawn").Pool(jobs, maxtasksperchild=500) as pool:
-        yield from pool.imap(_outcome, seeds, chunksize=4)
+        yield from pool.imap(run, seeds, chunksize=4)
 
 
 def report(outcomes: Sequence[Outcome], seconds: float) -> str:
@@ -86,10 +96,10 @@ def report(outcomes: Sequence[Outcome], seconds: float) -> str:
     )
 
 
-def show(seed: int, *, trace: bool, only: str) -> int:
+def show(seed: int, *, trace: bool, only: str, name: str = "trading") -> int:
     """Run one seed; with ``trace`` print its history, narrowed to the lines that match ``only``."""
-    plan = FaultPlan.from_seed(seed)
-    outcome, scenario = run_seed(seed, trace=EVERYTHING if trace else 0)
+    plan = SCENARIOS[name][1](seed)
+    outcome, scenario = run_seed(seed, trace=EVERYTHING if trace else 0, name=name)
     pattern = re.compile(only)
     for line in scenario.world.lines():
         if pattern.search(line):
@@ -104,6 +114,7 @@ def show(seed: int, *, trace: bool, only: str) -> int:
 def main(arguments: Sequence[str]) -> int:
     """The command line; 0 when every invariant held in every run."""
     parser = argparse.ArgumentParser(description="Run the trading tree in the seeded simulation.")
+    parser.add_argument("--scenario", choices=list(SCENARIOS), default="trading", help="what is run (default trading)")
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds to run (default 100)")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed (default 0)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (default 2)")
@@ -113,9 +124,10 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
     if options.seed is not None:
-        return show(options.seed, trace=options.trace, only=options.only)
+        return show(options.seed, trace=options.trace, only=options.only, name=options.scenario)
     began, outcomes = time.monotonic(), []
-    for outcome in run_seeds(range(options.first, options.first + options.seeds), options.jobs):
+    seeds = range(options.first, options.first + options.seeds)
+    for outcome in run_seeds(seeds, options.jobs, name=options.scenario):
         outcomes.append(outcome)
         if outcome.failure:
             print(outcome.failure, flush=True)

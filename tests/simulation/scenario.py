@@ -35,15 +35,21 @@ from runtime.simulation.world import World
 from strategies.registry import resolve
 from strategies.strategy import Strategy
 from tests.simulation.audit import Audit
-from tests.simulation.traders import OPERATOR, PERIODS_NS, ROGUE, Gambler, OperatorBrain, RogueBrain
+from tests.simulation.traders import OPERATOR, PERIODS_NS, ROGUE, Gambler, OperatorBrain, Pair, Planner, RogueBrain
 from tests.simulation.venue import BTC, ETH, SYMBOLS, SimulatedVenue, VenueFaults
 
 EXCHANGE = names.exchange("bybit")
 TRADERS: tuple[tuple[str, str, type[Strategy], dict[str, object]], ...] = (
     ("gambler", BTC, Gambler, {}),
     ("trend", ETH, resolve("trend"), {"fast": 3, "slow": 8, "enter": 0.3, "patience": 3}),
+    ("planner", ETH, Planner, {}),
     ("reversion", BTC, resolve("reversion"), {"window": 8, "enter": 0.8, "patience": 3, "hold": 30}),
 )
+FLOW_TRADERS: tuple[tuple[str, str, type[Strategy], dict[str, object]], ...] = tuple(
+    (label, symbol, Planner, {}) for label in ("planner", "schemer") for symbol in (BTC, ETH)
+)
+"""Nothing but flows."""
+PAIR = names.strategy_together("pair", SYMBOLS)
 
 
 class Scenario:
@@ -57,10 +63,14 @@ class Scenario:
         venue: VenueFaults | None = None,
         exchange: Callable[[ExchangeSettings], Behavior] = ExchangeBrain,
         bus: Callable[[BusSettings], Behavior] = BusBrain,
+        traders: tuple[tuple[str, str, type[Strategy], dict[str, object]], ...] = TRADERS,
         trace: int = 4_000,
     ) -> None:
+        self.traders = traders
         rng = random.Random(f"scenario {seed}")
         self.world = World(seed, plan, log=names.BUS, calls=rng.random() < 0.3, trace=trace)
+        if traders is FLOW_TRADERS:
+            self.world.replay = "scripts/simulate --scenario flows --seed {seed} --trace"
         self.venue = SimulatedVenue(self.world, venue or VenueFaults.from_seed(seed))
         self.limits = RiskSettings(
             symbols=SYMBOLS,
@@ -101,11 +111,13 @@ class Scenario:
 
     def _traders(self) -> None:
         cells = []
-        for label, symbol, owner, params in TRADERS:
+        for label, symbol, owner, params in self.traders:
             name, build = names.strategy(label, symbol), functools.partial(_strategy, label, symbol, owner, params)
             cells.append(self._host(name, build, STRATEGY_KINDS, (names.BUS, names.exchange_of(symbol)), symbol))
         self.world.add_host(HostSpec(cells[0].name, (cells[0],)))
         self.world.add_host(HostSpec("strategies/pool/0", tuple(cells[1:])))
+        build = functools.partial(_strategy, "pair", SYMBOLS[0], Pair, {}, SYMBOLS)
+        self.world.add_host(HostSpec(PAIR, (self._host(PAIR, build, STRATEGY_KINDS, (names.BUS, EXCHANGE)),)))
         wanted = Subscribe(0, ("Generated", "DeadLetter"))
         rogue = CellSpec(ROGUE, lambda: RogueBrain(self.period_ns), wanted, (names.BUS,))
         self.world.add_host(HostSpec(ROGUE, (rogue,)))
@@ -141,10 +153,12 @@ class Scenario:
         self.audit.brain(ROGUE).stopped = True
         if OPERATOR in self.world.specs:
             self.audit.brain(OPERATOR).stopped = True
-        for label, symbol, _, _ in TRADERS:
-            self.audit.brain(names.strategy(label, symbol)).paused = True
+        for name in (PAIR, *(names.strategy(label, symbol) for label, symbol, _, _ in self.traders)):
+            self.audit.brain(name).paused = True
         self.venue.faults = VenueFaults(delay_ns=self.venue.faults.delay_ns, tick_ns=SECOND // 2)
 
 
-def _strategy(label: str, symbol: str, owner: type[Strategy], params: dict[str, object]) -> Behavior:
-    return StrategyBrain(BrainSettings(), owner.create(symbol, params, label))
+def _strategy(
+    label: str, symbol: str, owner: type[Strategy], params: dict[str, object], symbols: tuple[str, ...] = ()
+) -> Behavior:
+    return StrategyBrain(BrainSettings(), owner.create(symbol, params, label, symbols))

@@ -9,7 +9,8 @@ import pytest
 
 from actors.bus.brain import BusBrain
 from actors.exchange.brain import ExchangeBrain
-from actors.messages.orders import Filled
+from actors.exchange.settings import ExchangeSettings
+from actors.messages.orders import Filled, LegPlanned
 from actors.messages.signals import Approved, Verdict
 from exchanges.model.venue import VENUE_PORT, FillReport, PlaceOrder
 from runtime import codec
@@ -18,7 +19,7 @@ from runtime.lifecycle import Entry
 from runtime.message import Message
 from runtime.simulation.faults import MILLISECOND, FaultPlan
 from runtime.simulation.world import SimulationFailure
-from tests.simulation.scenario import EXCHANGE, Scenario
+from tests.simulation.scenario import EXCHANGE, FLOW_TRADERS, Scenario
 from tests.simulation.venue import VenueFaults
 
 QUIET = VenueFaults()
@@ -35,6 +36,24 @@ class HastyBus(BusBrain):
             event = Approved(order.signal_id, order.strategy, order.symbol, order, message.steps)
             seq = self._state.ledger.seq
             ctx.send(EXCHANGE, Entry(seq, ctx.now, "bus", ctx.epoch, "", 0, codec.encode(event)), eager=True)
+
+
+class EagerExchange(ExchangeBrain):
+    """Sends an order of a flow at once, not waiting for its plan to be journaled."""
+
+    def __init__(self, settings: ExchangeSettings) -> None:
+        super().__init__(settings)
+        self.hurried: set[str] = set()
+
+    def receive(self, message: Message, ctx: Context) -> None:
+        super().receive(message, ctx)
+        for data in self.state.unconfirmed.values():
+            planned = codec.decode(data)
+            if isinstance(planned, LegPlanned) and planned.order.client_id not in self.hurried:
+                order = planned.order
+                self.hurried.add(order.client_id)
+                shape = (order.client_id, order.symbol, order.side, order.type, order.quantity, order.price)
+                ctx.send(VENUE_PORT, PlaceOrder(*shape, order.time_in_force, order.reduce_only))
 
 
 class DoublingExchange(ExchangeBrain):
@@ -70,6 +89,12 @@ class ForgetfulBus(BusBrain):
 
 def test_an_order_that_leaves_before_its_approval_is_committed_is_caught() -> None:
     scenario = Scenario(1, plan=SLOW_DISK, venue=QUIET, bus=HastyBus, trace=0)
+    with pytest.raises(SimulationFailure, match="of which no approval is committed"):
+        scenario.run(4.0)
+
+
+def test_an_order_of_a_flow_that_leaves_before_its_plan_is_committed_is_caught() -> None:
+    scenario = Scenario(1, plan=SLOW_DISK, venue=QUIET, exchange=EagerExchange, traders=FLOW_TRADERS, trace=0)
     with pytest.raises(SimulationFailure, match="of which no approval is committed"):
         scenario.run(4.0)
 

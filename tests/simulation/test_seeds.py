@@ -9,6 +9,7 @@ import pytest
 from tests.simulation.campaign import run_seed, run_seeds
 
 SEEDS = int(os.environ.get("BIGWHEEL_SEEDS", "200"))
+FLOW_SEEDS = min(SEEDS, 24)
 BLOCK = 25
 BLOCKS = [(first, min(first + BLOCK, SEEDS)) for first in range(0, SEEDS, BLOCK)]
 
@@ -32,6 +33,13 @@ def test_every_invariant_holds_whatever_fails(first: int, last: int) -> None:
     outcomes = list(run_seeds(range(first, last), 2))
     assert [outcome.failure for outcome in outcomes if outcome.failure] == []
     assert sum(outcome.records.get("Filled", 0) for outcome in outcomes) > 0
+
+
+@pytest.mark.timeout(600)
+def test_flows_stay_within_their_approvals_and_end_whatever_fails() -> None:
+    outcomes = list(run_seeds(range(FLOW_SEEDS), 2, name="flows"))
+    assert [outcome.failure for outcome in outcomes if outcome.failure] == []
+    assert not outcomes or sum(outcome.records.get("FlowEnded", 0) for outcome in outcomes) > FLOW_SEEDS
 
 
 @pytest.mark.parametrize("seed", REGRESSIONS, ids=REGRESSIONS.values())

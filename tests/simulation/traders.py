@@ -12,7 +12,20 @@ import msgspec
 from actors.messages.control import Control
 from actors.messages.signals import Emit, Generated
 from actors.names import BUS
-from exchanges.model.market import Trade
+from exchanges.model.flow import (
+    Bracket,
+    Chase,
+    Conditional,
+    Direction,
+    Flow,
+    Iceberg,
+    Oco,
+    Rest,
+    TrailingStop,
+    Trigger,
+    Twap,
+)
+from exchanges.model.market import Bar, Trade
 from exchanges.model.order import Fill, Side
 from exchanges.model.position import Position
 from runtime import codec
@@ -51,6 +64,90 @@ class Gambler(Strategy):
     def on_fill(self, fill: Fill, position: Position) -> None:
         if abs(position.quantity) > 1:
             self.exit("too much")
+
+
+class Planner(Strategy):
+    """Trades through flows of every kind, by the hash of what it sees, and takes some of them back."""
+
+    def on_start(self) -> None:
+        self.given: list[str] = []
+
+    def on_trade(self, trade: Trade) -> None:
+        rng = _rng(self.symbol, trade.tick_id, "flows")
+        roll, price = rng.random(), Decimal(str(trade.price))
+        if roll < 0.02 and self.given:
+            self.cancel(self.given.pop(), "changed my mind")
+        elif roll < 0.04:
+            self.exit("enough")
+        elif roll < 0.14:
+            side = rng.choice((Side.BUY, Side.SELL))
+            held = self.position.quantity
+            if held and rng.random() < 0.4:
+                self._protect(rng, price, held)
+            else:
+                kind = rng.choice(("twap", "twap", "iceberg", "chase", "rest", "conditional", "bracket", "bracket"))
+                near = price * (1 - side.sign * Decimal("0.0002"))
+                limit = near if kind in ("iceberg", "rest") else None
+                quantity = (Decimal(rng.choice((150, 400, 1_000))) / price).quantize(Decimal("0.01")) or Decimal("0.01")
+                self._keep(self.signal(side, 1.0, kind, quantity, 5.0, False, limit, _entry(kind, rng, price, side)))
+
+    def _protect(self, rng: random.Random, price: Decimal, held: Decimal) -> None:
+        side = Side.SELL if held > 0 else Side.BUY
+        away = price * Decimal(str(rng.choice((0.0001, 0.0005, 0.002)))) * -side.sign
+        lifetime = int(rng.uniform(0.5, 6) * SECOND)
+        flow = rng.choice((Oco(price + away, price - away, lifetime), TrailingStop(abs(away), lifetime)))
+        self._keep(self.signal(side, 1.0, "protect", abs(held), 5.0, True, None, flow))
+
+    def _keep(self, signal: str) -> None:
+        self.given = [*self.given[-3:], signal] if signal else self.given
+
+
+def _entry(kind: str, rng: random.Random, price: Decimal, side: Side) -> Flow:
+    """A flow that opens a position and has ended some seconds later."""
+    lifetime, step = int(rng.uniform(0.3, 5) * SECOND), price * Decimal("0.0004") * side.sign
+    above, below = Trigger(Direction.ABOVE, price + abs(step)), Trigger(Direction.BELOW, price - abs(step))
+    made: dict[str, Flow] = {
+        "twap": Twap(lifetime, rng.randint(2, 6)),
+        "iceberg": Iceberg(Decimal(rng.choice(("0.03", "0.1"))), lifetime),
+        "chase": Chase(rng.choice((0, 3, 40)), SECOND // 5, 4, lifetime, rng.random() < 0.5),
+        "rest": Rest(lifetime, rng.random() < 0.5),
+        "conditional": Conditional(rng.choice(((above,), (below,), (above, below))), rng.random() < 0.3, lifetime),
+        "bracket": Bracket(
+            price + step if rng.random() < 0.8 else None,
+            price - step,
+            abs(step) / 2 if rng.random() < 0.5 else None,
+            lifetime,
+        ),
+    }
+    return made[kind]
+
+
+class Pair(Strategy):
+    """Listens to all symbols, wants a past, and trades one by what another does and by bars of its own length."""
+
+    together = True
+    timeframes = ("1s",)
+    history = {"1m": 5}
+
+    def __init__(self) -> None:
+        self.bars: list[tuple[str, int, int]] = []
+
+    def on_bar(self, bar: Bar) -> None:
+        which = (bar.symbol, bar.interval_ns, bar.ts_ns)
+        if which in self.bars:
+            raise AssertionError(f"expected each bar once, found {bar} again")
+        self.bars.append(which)
+        if bar.interval_ns == SECOND:
+            held = self.positions[bar.symbol].quantity
+            self.signal("sell" if held > 0 else "buy", 1.0, "a bar", quantity="0.01", symbol=bar.symbol)
+
+    def on_trade(self, trade: Trade) -> None:
+        rng = _rng("pair", trade.tick_id)
+        if rng.random() < 0.05:
+            symbol = rng.choice(self.symbols)
+            if symbol in self.desk.latest:
+                self.exit("enough", symbol=symbol)
+                self.buy(rng.random(), symbol=symbol)
 
 
 class RogueTick(Message, array_like=True):

@@ -30,8 +30,10 @@ from exchanges.model.venue import (
     CancelOrder,
     Command,
     CommandResult,
+    FetchHistory,
     FetchState,
     FillReport,
+    HistoryReport,
     InstrumentsReport,
     OrderReport,
     Outcome,
@@ -223,7 +225,9 @@ class SimulatedVenue:
         assert isinstance(message, Command), message
         self.commands[type(message).__name__] += 1
         fate, faults = self.rng.random(), self.faults
-        if fate < faults.lost:
+        if isinstance(message, FetchHistory):
+            self._past(line, message, lost=fate < faults.lost + faults.unsent)
+        elif fate < faults.lost:
             self._answer(line, faults.timeout_ns, message, Outcome.UNKNOWN, "TIMEOUT")
         elif fate < faults.lost + faults.unsent:
             self._answer(line, self._delay(), message, Outcome.NOT_SENT, "NO_CONNECTION")
@@ -287,6 +291,19 @@ class SimulatedVenue:
         if isinstance(command, FetchState):
             answer = VenueState(complete=False, started_ns=self.world.scheduler.now, reason=code)
         self._later(delay, self._tell, line, answer)
+
+    def _past(self, line: Line, command: FetchHistory, *, lost: bool) -> None:
+        """Flat bars up to now, or the word that there are none to be had."""
+        length, price = command.interval_ns, self.prices[command.symbol]
+        last = command.until_ns // length * length
+        bars = tuple(
+            Bar(command.symbol, 0, 0, last - number * length, last, price, price, price, price, 1.0, length)
+            for number in range(command.count, 0, -1)
+        )
+        delay = self.faults.timeout_ns if lost else self._delay()
+        told = ((), "TIMEOUT") if lost else (bars, "")
+        report = HistoryReport(command.asker, command.symbol, length, *told, command.mark)
+        self._later(delay, self._tell, line, report)
 
     # -- fetching --------------------------------------------------------------------
 

@@ -68,9 +68,7 @@ def strategy(label: str = "trend", symbol: str = BTC) -> dict[str, Any]:
         "label": label,
         "symbol": symbol,
         "paused": False,
-        "position": "2",
-        "threshold": 0.1,
-        "size_multiplier": 1.2,
+        "by_symbol": {symbol: {"position": "2", "threshold": 0.1, "size_multiplier": 1.2}},
     }
 
 

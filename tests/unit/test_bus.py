@@ -152,6 +152,18 @@ def test_a_denial_blocks_with_gate_and_code() -> None:
     assert not ctx.events(LifecycleViolation)
 
 
+def test_what_a_signal_was_judged_by_is_journaled_with_the_verdict() -> None:
+    brain, ctx = started()
+    good, bad = make_signal(0), make_signal(1)
+    for signal in (good, bad):
+        ctx.deliver(brain, Emit(signal), "s")
+    learned = {"regime": "quiet-ranging", "policy": 7, "arm": "trial"}
+    ctx.deliver(brain, Verdict(good.id, (), make_approved(good), **learned), "risk")
+    ctx.deliver(brain, Verdict(bad.id, (), None, "g", "X", "y=1", **learned), "risk")
+    found = [*ctx.events(Approved), *ctx.events(Blocked)]
+    assert [(event.regime, event.policy, event.arm) for event in found] == [("quiet-ranging", 7, "trial")] * 2
+
+
 def test_a_verdict_is_taken_from_risk_alone() -> None:
     brain, ctx = started()
     signal = make_signal()

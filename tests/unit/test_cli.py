@@ -345,7 +345,7 @@ def test_without_a_journal_a_question_names_the_folder_it_looked_in(tmp_path: Pa
         (["run", "--mode", "live"], "expected the account of bybit typed out by hand for mode live, found none"),
         (["run", "--mode", "simm"], "did you mean 'sim'?"),
         (["run", "--symbols", "BTCUSDT"], "expected venue:NATIVE such as bybit:BTCUSDT, found 'BTCUSDT'"),
-        (["run", "--symbols", "kraken:X"], "expected a symbol of one of the venues alpaca, bybit, kalshi"),
+        (["run", "--symbols", "kraken:X"], "expected a symbol of one of the venues alpaca, bybit, hyperliquid, kalshi"),
         (["run", "--symbols", "bybit:BTCUSDT,bybit:BTCUSDT"], "expected each symbol once"),
         (["run", "--symbols", "alpaca:AAPL", "--mode", "demo"], "expected a key of alpaca for mode demo, found none"),
         (["run", "--config", "nope"], "give one of the environments (demo, live, paper, sim, test, three)"),

@@ -11,8 +11,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from conf import ConfigError, Settings, load
+from conf.risk import RiskSettings
 from conf.sources import FOLDER
-from conf.trading import RiskSettings
 from runtime.errors import BigwheelError
 
 
@@ -52,7 +52,7 @@ def test_the_sim_file_names_every_key_there_is() -> None:
                 break
             spot = spot[part]
     assert missing == []
-    assert {"bybit", "alpaca", "kalshi"} == set(values["exchange"])
+    assert {"bybit", "alpaca", "kalshi", "hyperliquid"} == set(values["exchange"])
 
 
 def test_every_key_is_read_by_somebody() -> None:
@@ -188,7 +188,7 @@ def test_all_problems_are_told_at_once() -> None:
         ("simulator.port", 70000, "less than or equal to 65535"),
         ("symbols", ["BTCUSDT"], "expected venue:NATIVE such as bybit:BTCUSDT, found 'BTCUSDT'"),
         ("symbols", ["bybit:BTCUSDT", "bybit:BTCUSDT"], "listed twice"),
-        ("symbols", ["kraken:AAPL"], "expected a symbol of one of the venues alpaca, bybit, kalshi"),
+        ("symbols", ["kraken:AAPL"], "expected a symbol of one of the venues alpaca, bybit, hyperliquid, kalshi"),
         ("symbols", [], "at least 1 item"),
         ("strategies", [{"name": "trend"}, {"name": "trend"}], "found 'trend' twice"),
         ("strategies", [{"name": "trend", "label": "a/b"}], "choose another label"),

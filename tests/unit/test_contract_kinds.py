@@ -57,7 +57,7 @@ def test_a_sold_event_contract_is_sized_on_what_it_can_lose() -> None:
     bought = desk.ask(desk.signal(1, side=Side.BUY)).order
     sold = desk.ask(desk.signal(2, side=Side.SELL)).order
     assert bought is not None and sold is not None
-    assert (bought.quantity, sold.quantity) == (D(222), D(181))  # 100 / 0.45 and 100 / 0.55
+    assert (bought.quantity, sold.quantity) == (D(222), D(182))  # 100 / 0.45 and 100 / 0.55
 
 
 def test_the_symbol_limit_counts_the_stake_of_a_sold_event_contract_not_its_price() -> None:

@@ -397,7 +397,7 @@ ARGUMENTS = {"--venue": "bybit", "--symbols": "BTCUSDT", "--from": "2026-11-01",
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"--venue": "binance"}, "expected --venue as one of alpaca, bybit, kalshi, found 'binance'"),
+        ({"--venue": "binance"}, "expected --venue as one of alpaca, bybit, hyperliquid, kalshi, found 'binance'"),
         ({"--kind": "books"}, "expected --kind as one of bars, trades, funding, found 'books'"),
         ({"--from": "2026-11-03"}, "expected --from before --to"),
         ({"--from": "2026-11-31"}, "--from and --to: expected a time such as"),

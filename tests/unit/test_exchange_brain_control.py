@@ -9,6 +9,7 @@ from actors.messages.control import Control, ControlTaken, TradingState, Trading
 from actors.messages.signals import Unsent
 from exchanges.model.order import OrderStatus, Side
 from exchanges.model.venue import (
+    VENUE_PORT,
     CancelAll,
     CancelOrder,
     FetchState,
@@ -17,12 +18,13 @@ from exchanges.model.venue import (
     PlaceOrder,
     VenuePosition,
 )
-from runtime.lifecycle import PeerDown, Stopping
+from runtime.lifecycle import CaughtUp, PeerDown, Stopping
 from tests.unit.brain_context import SECOND, FakeContext, entry_of
-from tests.unit.brain_samples import BTC, ETH
+from tests.unit.brain_samples import BTC, ETH, EXCHANGE
 from tests.unit.exchange_bench import (
     approve,
     approved,
+    connect,
     live,
     make_brain,
     reconcile,
@@ -110,6 +112,27 @@ def test_a_panic_closes_every_position_until_the_venue_has_none() -> None:
     reconcile(brain, ctx)
     assert ctx.sent(ControlTaken)[-1].action == "panic-flat"
     assert brain.status()["trading"] == "HALTED"
+
+
+def test_a_panic_needs_neither_bus_nor_risk_and_survives_a_crash_while_they_are_down() -> None:
+    brain, ctx = live()
+    for peer in ("bus", "risk"):
+        ctx.deliver(brain, PeerDown(peer))
+    ctx.deliver(brain, Control("p1", "panic", "me"))
+    assert ctx.sent(CancelAll, VENUE_PORT)
+    assert brain.state.latch is TradingState.HALTED
+    again = make_brain()
+    again.restore(brain.snapshot())
+    successor = FakeContext(EXCHANGE, journal=False, epoch=2, now=ctx.now + SECOND)
+    successor.start(again, restored=True)
+    connect(again, successor)
+    successor.deliver(again, CaughtUp(0), "bus")
+    reconcile(again, successor, positions=(VenuePosition(BTC, D(2), D(100)),))
+    closing = successor.sent(PlaceOrder, VENUE_PORT)
+    assert [(order.side, order.quantity, order.reduce_only) for order in closing] == [(Side.SELL, D(2), True)]
+    assert again.state.latch is TradingState.HALTED
+    successor.deliver(again, Control("p0", "resume", "me"))
+    assert again.state.latch is TradingState.ACTIVE, "only a resume lifts it"
 
 
 def test_a_panic_goes_on_after_a_crash_under_new_ids() -> None:

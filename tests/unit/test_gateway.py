@@ -6,6 +6,7 @@ import asyncio
 import json
 import stat
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ from actors.gateway.http import ACTIONS, Api
 from actors.gateway.metrics import render
 from actors.gateway.overview import overview
 from actors.gateway.token import TokenError, ensure_token, read_token, token_path
+from actors.messages.signals import Emit, Withdraw
 from conf import load
+from exchanges.model.flow import Twap
+from exchanges.model.order import Side
+from runtime.message import Message
 from tests.unit.brain_samples import BTC, ETH
 from tests.unit.gateway_tree import child, connection, host, tree
 
@@ -242,6 +247,7 @@ class Backend:
         self.found = found if found is not None else healthy()
         self.asked = 0
         self.acts: list[tuple[str, str, str]] = []
+        self.delivered: list[Message] = []
         self.failure: Exception | None = None
 
     async def overview(self) -> dict[str, Any]:
@@ -257,7 +263,7 @@ class Backend:
 
 def serve(backend: Backend, talk: Callable[[Client], Awaitable[None]]) -> None:
     async def session() -> None:
-        api = Api(backend.overview, backend.act, "right")
+        api = Api(backend.overview, backend.act, "right", backend.delivered.append)
         async with TestClient(TestServer(api.application())) as client:
             await talk(client)
 
@@ -281,7 +287,7 @@ def test_status_and_metrics_are_open_to_read() -> None:
         answer = await client.get("/metrics")
         assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         assert ("bigwheel_up", ()) in samples(await answer.read())
-        assert (await (await client.get("/")).json())["act"] == {"/control": list(ACTIONS)}
+        assert (await (await client.get("/")).json())["act"]["/control"] == list(ACTIONS)
         assert (await client.get("/nowhere")).status == 404
         assert (await client.get("/control")).status == 405
 
@@ -410,7 +416,7 @@ def test_an_action_that_would_reach_nobody_or_too_many_is_refused(action: str, t
         return {}
 
     async def scenario() -> int:
-        app = Api(source, act, "secret").application()
+        app = Api(source, act, "secret", [].append).application()
         async with TestClient(TestServer(app)) as client:
             headers = {"Authorization": "Bearer secret"}
             answer = await client.post("/control", json={"action": action, "target": target}, headers=headers)
@@ -419,3 +425,75 @@ def test_an_action_that_would_reach_nobody_or_too_many_is_refused(action: str, t
 
     assert asyncio.run(scenario()) == 400
     assert done == []
+
+
+# -- signals by hand -------------------------------------------------------------------
+
+
+def asking(**changes: Any) -> bytes:
+    wanted = {"id": "r1", "symbol": BTC, "side": "buy", "quantity": "0.5", **changes}
+    return json.dumps(wanted).encode()
+
+
+def post(path: str, body: bytes, token: str = "right") -> tuple[int, Any, Backend]:
+    backend, answers = Backend(), []
+
+    async def talk(client: Client) -> None:
+        answer = await client.post(path, data=body, headers={"Authorization": f"Bearer {token}"})
+        answers.append((answer.status, await answer.json()))
+
+    serve(backend, talk)
+    return answers[0][0], answers[0][1], backend
+
+
+def test_a_signal_by_hand_goes_to_the_bus_with_its_flow_and_the_price_of_the_moment() -> None:
+    flow = {"kind": "twap", "duration_ns": 60_000_000_000, "slices": 6}
+    status, said, backend = post("/execute", asking(flow=flow, reason="rebalance"))
+    emitted = backend.delivered[0]
+    assert isinstance(emitted, Emit)
+    signal = emitted.signal
+    assert (status, said) == (202, {"signal": signal.id})
+    assert (signal.symbol, signal.side, signal.quantity) == (BTC, Side.BUY, Decimal("0.5"))
+    assert signal.flow == Twap(60_000_000_000, 6)
+    assert (signal.strategy, signal.reason, signal.price > 0) == ("manual", "rebalance", True)
+
+
+def test_the_same_request_is_the_same_signal() -> None:
+    first, again, other = (post("/execute", asking(id=name))[1]["signal"] for name in ("a", "a", "b"))
+    assert first == again != other
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"side": "up"}, "OrderRequest as JSON"),
+        ({"quantity": "-1"}, "expected quantity above 0"),
+        ({"size": "1"}, "OrderRequest as JSON"),
+        ({"symbol": "bybit:NONE"}, "expected a symbol of the session"),
+        ({"flow": {"kind": "rest"}}, "expected a limit_price"),
+        ({"flow": {"kind": "oco", "take_profit": "3", "stop_loss": "2"}}, "expected reduce_only"),
+        ({"ttl_s": 0}, "ttl_s up to"),
+        ({"id": ""}, "expected an id"),
+    ],
+)
+def test_a_faulty_request_is_refused_and_reaches_nobody(changes: dict[str, Any], text: str) -> None:
+    status, said, backend = post("/execute", asking(**changes))
+    assert (status, backend.delivered) == (400, [])
+    assert text in said["error"]
+
+
+@pytest.mark.parametrize("path", ["/execute", "/withdraw"])
+def test_nobody_trades_without_the_token(path: str) -> None:
+    status, _, backend = post(path, asking(), token="wrong")
+    assert (status, backend.delivered) == (401, [])
+
+
+def test_nothing_is_sent_without_a_price() -> None:
+    status, said, backend = post("/execute", asking(symbol=ETH))
+    assert (status, backend.delivered) == (503, [])
+    assert "no price of" in said["error"]
+
+
+def test_a_signal_is_taken_back_through_the_bus() -> None:
+    status, _, backend = post("/withdraw", json.dumps({"signal": "S", "symbol": BTC, "reason": "no"}).encode())
+    assert (status, backend.delivered) == (202, [Withdraw("S", BTC, "api", "no")])

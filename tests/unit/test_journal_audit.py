@@ -123,7 +123,7 @@ def test_a_journal_of_another_layout_is_named_by_all_who_open_it(journal: Path) 
     edit(journal, META, b"writer", msgspec.msgpack.encode({"epoch": 1, "opening": 1, "layout": 99}))
     assert "found layout 99" in audit.verify(journal).problems[0]
     for opener in (LmdbJournal, LmdbJournal.reader):
-        with pytest.raises(JournalError, match="layout 1, found layout 99"):
+        with pytest.raises(JournalError, match="layout 1 to 2, found layout 99"):
             opener(journal)
 
 

@@ -12,10 +12,11 @@ import msgspec
 import pytest
 
 from exchanges.failures import FailureKind, VenueError
+from exchanges.identities import Identities
 from exchanges.kalshi import KalshiExchange, rest
 from exchanges.kalshi.amounts import WireError
+from exchanges.kalshi.charges import Charges
 from exchanges.kalshi.commands import Commands
-from exchanges.kalshi.identities import Charges, Identities
 from exchanges.kalshi.market import Market, MarketState
 from exchanges.kalshi.markets import Markets
 from exchanges.kalshi.rest import Answer, RestClient

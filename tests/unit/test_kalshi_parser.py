@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from exchanges.identities import Identities
 from exchanges.kalshi.amounts import WireError
 from exchanges.kalshi.bars import BarBuilder
 from exchanges.kalshi.books import YesBook
-from exchanges.kalshi.identities import Charges, Identities
+from exchanges.kalshi.charges import Charges
 from exchanges.kalshi.market import Levels
 from exchanges.kalshi.parser import PrivateParser, PublicParser, decode
 from exchanges.model.market import Bar, Book, Quote, Trade

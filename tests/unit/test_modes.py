@@ -142,7 +142,9 @@ def test_whatever_is_written_live_reaches_a_live_host_alone(venue: str, host: st
 
 
 def test_an_unknown_venue_is_refused() -> None:
-    with pytest.raises(ModeError, match="expected one of the venues bybit, alpaca, kalshi, found 'kraken'"):
+    with pytest.raises(
+        ModeError, match="expected one of the venues bybit, alpaca, kalshi, hyperliquid, found 'kraken'"
+    ):
         access("kraken", Mode.SIM)
 
 

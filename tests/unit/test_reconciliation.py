@@ -56,6 +56,8 @@ def test_two_orders_for_one_leg_are_a_doubled_order() -> None:
     books = journal(FILLED)
     books.orders[second.client_id] = second
     assert verdict(books, venue(orders=(ORDER, second)))[1] == 1
+    books.planned = {ORDER.client_id, second.client_id}
+    assert verdict(books, venue(orders=(ORDER, second)))[1] == 0, "a flow had planned each of them"
 
 
 def test_an_order_that_one_side_does_not_know_is_lost() -> None:

@@ -107,7 +107,7 @@ def test_a_merger_killed_at_any_step_neither_loses_nor_doubles_a_row(tmp_path: P
         assert rows(copy) == wanted
         assert names(copy) == ["trades-1-4-m1.parquet"]
         assert [name for name in everything(copy) if "day=" in name] == [
-            f"venue=bybit/symbol=BTCUSDT/day={TODAY.day}/trades-1-4-m1.parquet"
+            f"venue=bybit/symbol=BTCUSDT/day={TODAY.period}/trades-1-4-m1.parquet"
         ]
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchanges.recording.errors import RecordingError
@@ -24,6 +24,7 @@ from exchanges.recording.layout import (
     part_of,
     partition_of,
     parts,
+    period_of,
     plain,
     with_note,
 )
@@ -60,6 +61,16 @@ def test_a_partition_is_found_again_by_its_folder(venue: str, symbol: str, secon
     assert partition.start_ns <= seconds * SECOND < partition.end_ns
 
 
+@settings(deadline=None)
+@given(st.integers(0, 4_000_000_000), st.sampled_from(["day", "month", "year"]))
+def test_days_months_and_years_hold_each_of_their_moments(seconds: int, unit: str) -> None:
+    partition = Partition("bybit", "BTCUSDT", period_of(seconds * SECOND, unit))
+    assert partition_of(partition.folder(Path("/data"))) == partition
+    assert partition.start_ns <= seconds * SECOND < partition.end_ns
+    for edge, inside in ((partition.start_ns, True), (partition.start_ns - 1, False), (partition.end_ns, False)):
+        assert (period_of(edge, unit) == partition.period) == inside
+
+
 @pytest.mark.parametrize("symbol", ["", "\ud800"])
 def test_what_is_no_text_is_refused_as_a_symbol(symbol: str) -> None:
     with pytest.raises(RecordingError, match="expected a symbol"):
@@ -75,6 +86,11 @@ def test_what_is_no_text_is_refused_as_a_symbol(symbol: str) -> None:
         "venue=x/symbol=/day=2026-11-24",
         "venue=%ff/symbol=A/day=2026-11-24",
         "venue=x/A/day=2026-11-24",
+        "venue=x/symbol=A/day=2026-11",
+        "venue=x/symbol=A/month=2026-13",
+        "venue=x/symbol=A/month=2026-1",
+        "venue=x/symbol=A/year=2026-11-24",
+        "venue=x/symbol=A/year=26",
     ],
 )
 def test_a_folder_of_another_form_is_no_partition(folder: str) -> None:

@@ -109,6 +109,24 @@ def test_the_files_of_a_crashed_merger_are_not_played_twice(tmp_path: Path) -> N
     assert ids(Replay(tmp_path)) == ["t0", "t1"]
 
 
+def test_what_was_recorded_and_imported_as_well_is_played_once(tmp_path: Path) -> None:
+    made = store(tmp_path)
+    for number in range(3):
+        made.add(BTC, "bars_60s", MIDNIGHT_NS, bar(number))
+    made.finish()
+    table = table_of("bars_60s")
+    folder = Partition("bybit", "BTCUSDT", "2026-11").folder(tmp_path)
+    make_folder(folder)
+    with Draft(folder / name_of("bars_60s", 0, 1), with_note(table.schema, Note())) as draft:
+        draft.add(pa.Table.from_batches([table.batch([bar(number, close=101.0) for number in (2, 3)])]))
+        draft.keep()
+    replay = Replay(tmp_path)
+    closes = [(row[TS], row[2]) for row in list(replay.trades())[3::4]]
+    assert [price for _, price in closes] == [100.0, 100.0, 101.0, 101.0]
+    assert [at for at, _ in closes] == sorted(at for at, _ in closes)
+    assert recordings_of(str(tmp_path))["bybit"][1:] == (["bybit:BTCUSDT"], "bar", 60)
+
+
 def test_symbols_with_a_slash_are_played_under_their_own_name(tmp_path: Path) -> None:
     put(tmp_path, trade(0, symbol="alpaca:BTC/USD"), venue="alpaca")
     assert Replay(tmp_path / "venue=alpaca").symbols == ("BTC/USD",)

@@ -33,7 +33,7 @@ from tests.unit.recording_bench import (
     trade,
 )
 
-TOMORROW = TODAY._replace(day="2026-11-25")
+TOMORROW = TODAY._replace(period="2026-11-25")
 DAY_NS = TODAY.end_ns - TODAY.start_ns
 
 
@@ -124,7 +124,7 @@ def test_symbols_with_signs_of_folders_in_them_have_folders_of_their_own(tmp_pat
         bench.trades(0, symbol=symbol)
     bench.store.finish()
     for symbol in ("BTC/USD", "BTC%2FUSD", "../BTC"):
-        assert names(tmp_path, Partition("bybit", symbol, TODAY.day)) == ["trades-1-1.parquet"]
+        assert names(tmp_path, Partition("bybit", symbol, TODAY.period)) == ["trades-1-1.parquet"]
     assert len(list((tmp_path / "venue=bybit").iterdir())) == 3
 
 

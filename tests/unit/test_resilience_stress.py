@@ -10,10 +10,12 @@ import pytest
 
 from exchanges.bybit.endpoints import buckets as bybit_buckets
 from exchanges.failures import VenueError
+from exchanges.hyperliquid.endpoints import stack_settings as hyperliquid_stack
 from exchanges.resilience import Bucket, Endpoint
 from exchanges.resilience.limiter import Limiter
 from exchanges.resilience.simulated import loop_time, simulate
 from scripts.benchmarks.resilience import measure
+from tests.unit.hyperliquid_samples import settings as hyperliquid_settings
 from tests.unit.resilience_bench import stack
 from tests.unit.test_resilience_limiter import most_in_a_window
 
@@ -23,6 +25,7 @@ TICK_S = 0.05
 
 ALPACA = (Bucket("trading", 200 / 60, 200, 5.0),)
 KALSHI = (Bucket("read", 200, 200, 5.0), Bucket("write", 100, 100, 1.0))
+HYPERLIQUID = hyperliquid_stack(hyperliquid_settings()).buckets
 Calls = Sequence[tuple[str, float, bool]]
 
 
@@ -90,9 +93,10 @@ class Load:
         (bybit_buckets(10, 50), [("order", 1.0, True), ("fee", 1.0, False)], ["order", "fee"]),
         (bybit_buckets(10, 50), [("query", 1.0, False)], ["query"]),
         (ALPACA, [("trading", 1.0, True), ("trading", 1.0, False)], ["trading"]),
+        (HYPERLIQUID, [("order", 1.0, True), ("info", 20.0, False)], ["ip"]),
         (KALSHI, [("read", 10.0, False), ("write", 10.0, True), ("write", 2.0, True)], ["read", "write"]),
     ],
-    ids=["bybit orders and fees", "bybit queries", "alpaca", "kalshi"],
+    ids=["bybit orders and fees", "bybit queries", "alpaca", "hyperliquid", "kalshi"],
 )
 def test_ten_times_too_much_for_ten_minutes_stays_within_the_limit_and_uses_it(
     buckets: Sequence[Bucket], calls: Calls, used: Sequence[str]

@@ -209,14 +209,15 @@ def test_conviction_is_measured_by_the_learners_threshold_and_size_by_its_multip
     desk.entry(FeedbackIssued("trend", BTC, 2, 0.5, 0.7, 1, 3, -0.01))
     desk.entry(FeedbackIssued("trend", BTC, 1, 2.0, 0.9, 1, 3, -0.01))
     low = desk.ask(desk.signal(0, conviction=0.6))
-    assert (low.code, low.detail) == ("CONVICTION_LOW", "conviction=0.6 threshold=0.7 version=2")
+    assert (low.gate, low.code) == ("conviction", "CONVICTION_LOW")
+    assert low.detail.startswith("conviction=0.6 threshold=0.7 by=feedback 2 policy=0")
     order = desk.ask(desk.signal(1, conviction=0.75)).order
     assert order is not None
     assert order.quantity == Decimal("0.500")
 
 
-def test_the_size_is_rounded_down_to_the_lot_unless_that_takes_too_much() -> None:
-    coarse = make_exchange_state(equity=Decimal(17_000))
+def test_the_size_is_rounded_to_the_lot_unless_that_is_too_far_from_what_was_intended() -> None:
+    coarse = make_exchange_state(equity=Decimal(15_000))
     desk = Desk(rounding_tolerance=Decimal("0.2"))
     desk.ctx.deliver(desk.brain, coarse, EXCHANGE)
     lots = tuple(msgspec.structs.replace(i, lot=Decimal(1)) for i in coarse.instruments)
@@ -226,6 +227,10 @@ def test_the_size_is_rounded_down_to_the_lot_unless_that_takes_too_much() -> Non
     order = desk.ask(desk.signal(2, quantity=Decimal("5.9"))).order
     assert order is not None
     assert order.quantity == Decimal(5)
+    desk.ctx.deliver(desk.brain, msgspec.structs.replace(coarse, equity=Decimal(17_000), instruments=lots), EXCHANGE)
+    nearest = desk.ask(desk.signal(3, strategy="b")).order
+    assert nearest is not None
+    assert nearest.quantity == Decimal(2)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +241,7 @@ def test_the_size_is_rounded_down_to_the_lot_unless_that_takes_too_much() -> Non
         ({}, "25", "ORDER_NOTIONAL"),
         ({"total_notional": Decimal(100)}, "2", "EXPOSURE_LIMIT_TOTAL"),
         ({"max_open_positions": 1}, "2", "OPEN_POSITIONS"),
-        ({"leverage": Decimal("0.01")}, "2", "BUYING_POWER"),
+        ({"leverage": Decimal("0.01")}, "2", "MARGIN"),
     ],
 )
 def test_each_limit_denies_with_its_own_code(settings: dict[str, Any], quantity: str, expected: str) -> None:

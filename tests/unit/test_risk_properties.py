@@ -1,248 +1,191 @@
-"""Whatever comes, in whatever order, through crashes: the granted exposure stays within its limits."""
+"""Whatever strategies emit, in whatever order, through crashes: what is granted stays within every limit."""
 
 from __future__ import annotations
 
+import math
+import random
+from collections import Counter
 from decimal import Decimal
-from itertools import permutations
+from typing import Any
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.messages.orders import OrderChanged
-from actors.messages.signals import Approved, ApprovedOrder, Evaluate, Executed, Expired, Verdict
-from actors.risk.brain import RiskBrain
-from actors.risk.settings import RiskSettings
-from exchanges.model.order import OrderStatus, Side
-from exchanges.model.position import Position
-from runtime.lifecycle import CaughtUp, Started
-from runtime.message import Message
-from strategies.signal import Signal
-from tests.unit.brain_context import SECOND, FakeContext, entry_of
-from tests.unit.brain_samples import (
-    BTC,
-    ETH,
-    EXCHANGE,
-    make_exchange_state,
-    make_filled,
-    make_order,
-    make_signal,
-    make_trade,
+from actors.risk.settings import HighTrack, Method, RiskSettings
+from exchanges.model.order import Side
+from tests.unit.brain_samples import BTC, ETH
+from tests.unit.risk_world import LIMITS, STOCK, SYMBOLS, World
+
+D = Decimal
+VARIANTS: tuple[RiskSettings, ...] = (
+    LIMITS,
+    msgspec.structs.replace(LIMITS, ensemble=False, daily_loss=D(8), loss_streak=0),
+    msgspec.structs.replace(LIMITS, ensemble=False, max_drawdown=D("0.0005"), equity_fraction=D("0.05")),
+    msgspec.structs.replace(
+        LIMITS, ensemble=False, method=Method.KELLY, high=HighTrack(0.6, D("0.09"), D(900), cooldown_ns=0)
+    ),
 )
+"""The same limits: as they are, with a day's loss, with a drawdown that is soon reached, and with two tracks."""
 
-LIMITS = RiskSettings(
-    symbols=(BTC, ETH),
-    order_notional=Decimal(600),
-    symbol_notional=Decimal(1000),
-    total_notional=Decimal(1500),
-    cooldown_ns=0,
-    orders_per_second=1000,
-    orders_per_minute=1000,
+_quantities = st.sampled_from([None, None, "0.0005", "0.5", "1", "2", "3", "4", "6", "7.123456789", "1E+9"])
+_prices = st.sampled_from([None, None, None, "0.01", "50", "99.95", "100.1", "5000"])
+_opinions = st.sampled_from([1.0, 0.5, 0.0, -0.5, -1.0, math.nan, math.inf, 1e300])
+_anything = st.fixed_dictionaries(
+    {
+        "conviction": st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0]),
+        "quantity": _quantities.map(lambda text: None if text is None else D(text)),
+        "limit_price": _prices.map(lambda text: None if text is None else D(text)),
+        "reduce_only": st.sampled_from([False, False, False, True]),
+        "dry_run": st.sampled_from([False] * 9 + [True]),
+        "sources": st.one_of(st.just({}), st.dictionaries(st.sampled_from("abc"), _opinions, max_size=3)),
+    },
+    optional={"strategy": st.sampled_from(["one", "two"])},
 )
-PRICE = Decimal(100)
-
-
-class World:
-    """A bus, a venue and a journal that may lag behind them; the risk brain sees the journal alone."""
-
-    def __init__(self) -> None:
-        self.ctx = FakeContext("risk", journal=False)
-        self.brain = RiskBrain(LIMITS)
-        self.journal: list[Message] = []
-        self.seen = 0
-        self.signals: dict[str, Signal] = {}
-        self.evaluating: list[str] = []
-        self.verdicts: dict[str, Verdict] = {}
-        self.orders: dict[str, ApprovedOrder] = {}
-        self.filled: dict[str, Decimal] = {}
-        self.positions = {BTC: Position(BTC), ETH: Position(ETH)}
-        self.stored: tuple[bytes, int] | None = None
-        self.last_approved = ""
-        self.executions = 0
-        self.ctx.start(self.brain, caught_up=0)
-        self.refresh()
-
-    def refresh(self) -> None:
-        for symbol in (BTC, ETH):
-            self.ctx.deliver(self.brain, make_trade(float(PRICE), symbol=symbol, ts=self.ctx.now), EXCHANGE)
-        self.ctx.deliver(self.brain, make_exchange_state(), EXCHANGE)
-
-    # -- what can happen ---------------------------------------------------------------------
-
-    def emit(self, symbol: str, side: Side, quantity: int, reduce_only: int) -> None:
-        """A strategy of its own for each signal, so that only the limits hold it back."""
-        count = len(self.signals)
-        signal = make_signal(
-            count,
-            symbol=symbol,
-            side=side,
-            now=self.ctx.now,
-            strategy=f"s{count}",
-            quantity=Decimal(quantity),
-            reduce_only=bool(reduce_only),
-            ttl_ns=3600 * SECOND,
-        )
-        self.signals[signal.id] = signal
-        self.evaluating.append(signal.id)
-        self.ask(signal)
-
-    def ask(self, signal: Signal) -> None:
-        before = len(self.ctx.sent(Verdict))
-        self.ctx.deliver(self.brain, Evaluate(signal, 1, self.last_approved), "bus")
-        self.collect(before)
-
-    def collect(self, before: int) -> None:
-        for verdict in self.ctx.sent(Verdict)[before:]:
-            known = self.verdicts.get(verdict.signal_id)
-            assert known is None or known == verdict
-            if verdict.order is None:
-                assert verdict.code
-                assert verdict.gate
-                assert "=" in verdict.detail
-            self.verdicts[verdict.signal_id] = verdict
-
-    def decide(self, pick: int) -> None:
-        """The bus takes one verdict that is on its way."""
-        ready = [s for s in self.evaluating if s in self.verdicts]
-        if not ready:
-            return
-        signal_id = ready[pick % len(ready)]
-        self.evaluating.remove(signal_id)
-        verdict, signal = self.verdicts[signal_id], self.signals[signal_id]
-        if verdict.order is not None:
-            self.orders[signal_id] = verdict.order
-            self.filled[signal_id] = Decimal(0)
-            self.last_approved = signal_id
-            self.journal.append(Approved(signal_id, signal.strategy, signal.symbol, verdict.order, verdict.steps))
-
-    def fill(self, pick: int, ends: bool) -> None:
-        """Half of what an order has left fills, or it ends."""
-        if not self.orders:
-            return
-        signal_id = list(self.orders)[pick % len(self.orders)]
-        order, signal = self.orders[signal_id], self.signals[signal_id]
-        position = self.positions[order.symbol]
-        quantity = (order.quantity - self.filled[signal_id]) / 2
-        if order.reduce_only:
-            quantity = min(quantity, max(-position.quantity * order.side.sign, Decimal(0)))
-        if quantity > 0:
-            self.executions += 1
-            event = make_filled(signal, f"e{self.executions}", str(quantity), str(PRICE), position=position)
-            self.positions[order.symbol] = event.position
-            self.filled[signal_id] += quantity
-            self.journal.append(event)
-        if ends:
-            self.end(signal_id)
-
-    def end(self, signal_id: str) -> None:
-        order, signal, done = self.orders.pop(signal_id), self.signals[signal_id], self.filled[signal_id]
-        told = make_order(signal, OrderStatus.CANCELLED, quantity=str(order.quantity), filled=str(done))
-        self.journal.append(OrderChanged(signal_id, signal.strategy, told))
-        if done:
-            self.journal.append(Executed(signal_id, signal.strategy, order.symbol, order.client_id, done, PRICE))
-        else:
-            self.journal.append(Expired(signal_id, signal.strategy, order.symbol, "unfilled"))
-
-    def flush(self, amount: int) -> None:
-        """The journal reaches risk, a few records at a time."""
-        for _ in range(amount):
-            if self.seen < len(self.journal):
-                before = len(self.ctx.sent(Verdict))
-                self.seen += 1
-                entry = entry_of(self.journal[self.seen - 1], self.seen, ts=self.ctx.now)
-                self.ctx.deliver(self.brain, entry, "bus")
-                self.collect(before)
-
-    def store(self) -> None:
-        self.stored = (self.brain.snapshot(), self.seen)
-
-    def crash(self, lag: int) -> None:
-        """Risk starts from its last snapshot, while the last ``lag`` records are not flushed yet."""
-        self.brain = RiskBrain(LIMITS)
-        self.ctx.epoch += 1
-        data, self.seen = self.stored or (b"", 0)
-        if data:
-            self.brain.restore(data)
-        for signal_id in self.evaluating:
-            self.verdicts.pop(signal_id, None)
-        self.ctx.clear()
-        self.ctx.deliver(self.brain, Started(self.ctx.epoch, bool(data)))
-        self.flush(max(len(self.journal) - lag - self.seen, 0))
-        self.ctx.deliver(self.brain, CaughtUp(self.seen))
-        self.refresh()
-        for signal_id in self.evaluating:
-            self.ask(self.signals[signal_id])
-
-    # -- what must hold ----------------------------------------------------------------------
-
-    def check(self) -> None:
-        granted = dict(self.orders)
-        for signal_id in self.evaluating:
-            verdict = self.verdicts.get(signal_id)
-            if verdict is not None and verdict.order is not None:
-                granted[signal_id] = verdict.order
-        worst = {symbol: self.worst(symbol, granted) * PRICE for symbol in (BTC, ETH)}
-        assert max(worst.values()) <= LIMITS.symbol_notional, worst
-        assert sum(worst.values()) <= LIMITS.total_notional, worst
-
-    def worst(self, symbol: str, granted: dict[str, ApprovedOrder]) -> Decimal:
-        """The largest position any order of complete fills leads to, by trying them all."""
-        mine = [(order, self.filled.get(key, Decimal(0))) for key, order in granted.items() if order.symbol == symbol]
-        held = self.positions[symbol].quantity
-        worst = abs(held)
-        for run in permutations(mine):
-            quantity = held
-            for order, done in run:
-                amount = order.quantity - done
-                if order.reduce_only:
-                    amount = min(amount, max(-quantity * order.side.sign, Decimal(0)))
-                quantity += amount * order.side.sign
-                worst = max(worst, abs(quantity))
-        return worst
-
-
 _emit = st.tuples(
     st.just("emit"),
-    st.sampled_from([BTC, ETH]),
+    st.sampled_from([*SYMBOLS, *SYMBOLS, "bybit:NONE", "nowhere:X"]),
     st.sampled_from(list(Side)),
-    st.integers(1, 6),
-    st.sampled_from([0, 0, 1]),
+    _anything,
 )
+_plain = st.tuples(
+    st.just("emit"), st.sampled_from(SYMBOLS), st.sampled_from(list(Side)),
+    st.integers(1, 6).map(lambda lots: {"quantity": D(lots), "conviction": 1.0}),
+)  # fmt: skip
 _steps = st.lists(
     st.one_of(
         _emit,
-        _emit,
-        _emit,
+        _plain,
+        _plain,
         st.tuples(st.just("decide"), st.integers(0, 5)),
-        st.tuples(st.just("fill"), st.integers(0, 5), st.booleans()),
+        st.tuples(st.just("decide"), st.integers(0, 5)),
+        st.tuples(st.just("fill"), st.integers(0, 5), st.booleans(), st.integers(-3, 3)),
+        st.tuples(st.just("fill"), st.integers(0, 5), st.booleans(), st.integers(-3, 3)),
+        st.tuples(st.just("unknown"), st.integers(0, 5)),
+        st.tuples(st.just("forget"), st.integers(0, 5)),
         st.tuples(st.just("flush"), st.integers(1, 8)),
+        st.tuples(st.just("wait"), st.sampled_from([1, 1, 20, 3 * 3600])),
+        st.tuples(st.just("control"), st.sampled_from(["resume", "reduce", "halt", "resume"])),
         st.tuples(st.just("store")),
-        st.tuples(st.just("crash"), st.integers(0, 3)),
+        st.tuples(st.just("crash"), st.integers(0, 3), st.sampled_from([False, False, True])),
     ),
     min_size=25,
-    max_size=45,
+    max_size=60,
 )
 
 
-@settings(max_examples=80, deadline=None)
-@given(_steps)
-def test_granted_exposure_never_exceeds_the_limits(steps: list[tuple[object, ...]]) -> None:
-    world = World()
+def play(world: World, steps: list[tuple[Any, ...]]) -> None:
     for name, *arguments in steps:
-        if name == "emit" and len(world.orders) + len(world.evaluating) >= 6:
-            continue
-        getattr(world, str(name))(*arguments)
+        if name == "emit":
+            symbol, side, changes = arguments
+            world.emit(symbol, side, **changes)
+        else:
+            getattr(world, name)(*arguments)
         world.check()
 
 
-@settings(max_examples=20, deadline=None)
-@given(_steps)
-def test_a_restored_risk_supervisor_is_equal_to_the_one_that_was_captured(steps: list[tuple[object, ...]]) -> None:
+@settings(max_examples=80, deadline=None)
+@given(_steps, st.sampled_from(VARIANTS))
+def test_no_limit_is_ever_exceeded(steps: list[tuple[Any, ...]], limits: RiskSettings) -> None:
+    play(World(limits), steps)
+
+
+@settings(max_examples=10, deadline=None)
+@given(_steps, st.sampled_from(VARIANTS))
+def test_a_restored_risk_supervisor_is_equal_to_the_one_that_was_captured(
+    steps: list[tuple[Any, ...]], limits: RiskSettings
+) -> None:
+    world = World(limits)
+    play(world, steps)
+    world.same_after_restore()
+
+
+def test_long_attacks_keep_within_the_limits_and_do_reach_them() -> None:
+    """What is never granted anything shows nothing: entries, reductions and many kinds of denial come about."""
+    approved: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
+    for seed in range(30):
+        world = World(msgspec.structs.replace(OPEN, loss_streak=2, ensemble=seed % 2 == 0))
+        _attack(world, random.Random(seed), 250)
+        approved.update(world.approved)
+        codes.update(verdict.code for verdict in world.verdicts.values())
+    assert approved["entry"] > 20 and approved["reduction"] > 5
+    assert {"EXPOSURE_LIMIT_SYMBOL", "EXPOSURE_LIMIT_VENUE", "OPEN_POSITIONS", "ORDER_UNKNOWN"} <= set(codes)
+    assert len(codes) > 12, codes
+
+
+def _attack(world: World, rng: random.Random, steps: int) -> None:
+    moves = (*["emit", "decide", "fill"] * 6, *["flush"] * 3, "unknown", "forget", "crash")
+    for step in range(steps):
+        name = rng.choice(moves)
+        pick = rng.randint(0, 5)
+        if name == "emit":
+            likely, other = (Side.BUY, Side.SELL) if step // 60 % 2 == 0 else (Side.SELL, Side.BUY)
+            sizes = (*(D(lots) for lots in range(1, 8)), None, D("0.0001"), D("1E+9"))
+            world.emit(
+                rng.choice((*SYMBOLS, *SYMBOLS, "nowhere:X")),
+                other if rng.random() < 0.2 else likely,
+                quantity=rng.choice(sizes),
+                conviction=rng.random(),
+                reduce_only=rng.random() < 0.1,
+            )
+        elif name == "fill":
+            world.fill(pick, rng.random() < 0.5, rng.randint(-2, 2))
+        elif name == "crash":
+            world.crash(rng.randint(0, 3), rng.random() < 0.3)
+        else:
+            getattr(world, name)(pick)
+        world.check()
+
+
+OPEN = msgspec.structs.replace(LIMITS, ensemble=False, loss_streak=0, daily_loss=D(10**6), daily_budget=D(10**6))
+
+
+@pytest.mark.parametrize(
+    ("kept", "told", "symbols"),
+    [
+        ({}, {"order_notional": D(10**6)}, (BTC,)),
+        ({}, {"symbol_notional": D(10**6)}, (BTC,)),
+        ({}, {"venue_notional": D(10**6)}, (BTC, ETH)),
+        ({}, {"total_notional": D(2_500)}, (BTC, STOCK)),
+        ({}, {"category_share": D(1)}, (ETH, STOCK)),
+        ({"correlated_share": D("0.6")}, {"correlated_share": D(1)}, (BTC, ETH)),
+        ({}, {"max_open_positions": 3}, SYMBOLS),
+        ({"daily_budget": D(2_500)}, {"daily_budget": D(10**6)}, (BTC,)),
+        ({"daily_loss": D(8)}, {"daily_loss": D(10**6)}, (BTC,)),
+        ({"max_drawdown": D("0.0005")}, {"max_drawdown": D(1)}, (BTC,)),
+    ],
+    ids=lambda given: next(iter(given)) if isinstance(given, dict) and given else "",
+)
+def test_the_checks_notice_a_limit_that_is_not_kept(
+    kept: dict[str, Any], told: dict[str, Any], symbols: tuple[str, ...]
+) -> None:
+    limits = msgspec.structs.replace(OPEN, **kept)
+    with pytest.raises(AssertionError):
+        _provoke(World(limits, told=msgspec.structs.replace(limits, **told)), symbols)
+    _provoke(World(limits), symbols)
+
+
+def _provoke(world: World, symbols: tuple[str, ...]) -> None:
+    """Orders of every size, for a while one way, then the other, that fill at a loss."""
+    rng = random.Random(5)
+    for step in range(160):
+        side = Side.SELL if step // 40 % 2 else Side.BUY
+        world.emit(rng.choice(symbols), side, quantity=D(rng.randint(1, 9)), conviction=1.0)
+        world.decide(rng.randint(0, 5))
+        world.fill(rng.randint(0, 5), rng.random() < 0.3, rng.choice((0, 3 * side.sign)))
+        world.flush(8)
+        world.check()
+
+
+def test_a_crash_between_a_grant_and_its_record_grants_nothing_twice() -> None:
     world = World()
-    for name, *arguments in steps:
-        if name == "emit" and len(world.orders) + len(world.evaluating) >= 6:
-            continue
-        getattr(world, str(name))(*arguments)
-    again = RiskBrain(LIMITS)
-    again.restore(world.brain.snapshot())
-    assert again.snapshot() == world.brain.snapshot()
-    assert again.status() == world.brain.status()
+    for _ in range(3):
+        world.emit(BTC, Side.BUY, quantity=D(5))
+        world.decide(0)
+        world.crash(1)
+        world.check()
+    world.emit(STOCK, Side.BUY, quantity=D(4))
+    world.check()
+    assert world.approved["entry"] <= 2

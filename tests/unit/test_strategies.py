@@ -21,11 +21,13 @@ from exchanges.model.position import Position
 from strategies import state
 from strategies.errors import StrategyError
 from strategies.registry import BUILT_IN, resolve
-from strategies.reversion import Reversion
 from strategies.strategy import Strategy, StrategyParams
 from strategies.trend import Trend, spread_deviation
 from tests.unit.brain_context import START_NS
 from tests.unit.strategy_session import LABEL, SYMBOL, Session, answered, emitted, feed, market, started, trade
+
+PRICED = ("alpha", "reversion", "trend")
+"""The built-in strategies that look at prices alone."""
 
 
 class Typed(Strategy):
@@ -127,7 +129,7 @@ def test_exit_closes_what_is_held_and_nothing_else() -> None:
     brain, ctx = started(Leaver)
     feed(brain, ctx, [trade(1)])
     assert emitted(ctx) == []
-    brain.desk.position = Position(SYMBOL, Decimal("-0.3"), Decimal("-30"))
+    brain.desk.positions[SYMBOL] = Position(SYMBOL, Decimal("-0.3"), Decimal("-30"))
     feed(brain, ctx, [trade(2)])
     (signal,) = emitted(ctx)
     assert (signal.side, signal.quantity, signal.reduce_only) == (Side.BUY, Decimal("0.3"), True)
@@ -153,7 +155,21 @@ def test_a_bound_method_kept_as_an_attribute_is_bound_to_the_restored_strategy()
 
 
 def test_every_built_in_name_leads_to_a_strategy() -> None:
-    assert [resolve(name) for name in sorted(BUILT_IN)] == [Reversion, Trend]
+    assert {name: resolve(name).__name__ for name in BUILT_IN} == {
+        "alpha": "Alpha",
+        "arbitrage": "Arbitrage",
+        "fair_value": "FairValue",
+        "flow": "OrderFlow",
+        "maker": "Maker",
+        "reversion": "Reversion",
+        "trend": "Trend",
+    }
+
+
+def test_every_parameter_of_a_built_in_strategy_is_described() -> None:
+    for name in BUILT_IN:
+        fields = resolve(name).Params.model_fields  # type: ignore[union-attr]
+        assert fields and all(field.description for field in fields.values()), name
 
 
 def test_a_class_is_found_in_a_module() -> None:
@@ -172,7 +188,7 @@ def test_a_class_is_found_in_a_file_under_the_same_module_each_time(tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("trned", "did you mean 'trend'? built in are reversion, trend"),
+        ("trned", "did you mean 'trend'? built in are alpha, arbitrage, fair_value, flow, maker, reversion, trend"),
         ("zzzz", "expected a strategy, found 'zzzz'"),
         ("nowhere.at.all:Mine", "expected a module 'nowhere.at.all', found none"),
         ("strategies.trend:Trnd", "did you mean 'Trend'?"),
@@ -265,7 +281,7 @@ def test_trend_earns_where_prices_go_one_way() -> None:
     assert session.brain.strategy.position.realized > 0
 
 
-@pytest.mark.parametrize("name", sorted(BUILT_IN))
+@pytest.mark.parametrize("name", PRICED)
 def test_a_built_in_strategy_decides_before_it_sees_what_comes_next(name: str) -> None:
     trades = market(6, 1_200, pull=0.01)
     cut = 700
@@ -281,7 +297,7 @@ def test_a_built_in_strategy_decides_before_it_sees_what_comes_next(name: str) -
     assert early(one) == early(two) != []
 
 
-@pytest.mark.parametrize("name", sorted(BUILT_IN))
+@pytest.mark.parametrize("name", PRICED)
 def test_on_bars_a_built_in_strategy_counts_closed_ones_alone(name: str) -> None:
     def bars(noise: bool) -> list[Bar]:
         made: list[Bar] = []
@@ -300,14 +316,14 @@ def test_on_bars_a_built_in_strategy_counts_closed_ones_alone(name: str) -> None
     assert found[0] == found[1] != []
 
 
-@pytest.mark.parametrize("name", sorted(BUILT_IN))
+@pytest.mark.parametrize("name", PRICED)
 def test_a_price_that_never_moves_gives_no_signal(name: str) -> None:
     brain, ctx = started(resolve(name))
     feed(brain, ctx, [trade(seq, 0.1) for seq in range(1, 600)])
     assert emitted(ctx) == []
 
 
-@pytest.mark.parametrize("name", sorted(BUILT_IN))
+@pytest.mark.parametrize("name", PRICED)
 def test_feedback_makes_a_built_in_strategy_choosier(name: str) -> None:
     counts = []
     for threshold in (0.0, 0.9):
@@ -319,7 +335,7 @@ def test_feedback_makes_a_built_in_strategy_choosier(name: str) -> None:
     assert counts[0] > counts[1]
 
 
-@pytest.mark.parametrize("name", sorted(BUILT_IN))
+@pytest.mark.parametrize("name", PRICED)
 def test_where_short_is_off_every_entry_is_a_buy(name: str) -> None:
     session = Session(resolve(name), {"short": False})
     session.run(market(9, 2_000))

@@ -94,7 +94,7 @@ def test_with_other_parameters_the_attributes_start_anew_and_the_position_stays(
     found: Any = successor.strategy
     assert (found.fast.period, found.fast.count) == (4, 0)
     assert found.position.quantity == 2
-    assert (successor.seq, successor.counts["started_anew"]) == (50, 1)
+    assert (successor.inlets.by_symbol[SYMBOL].seq, successor.counts["started_anew"]) == (50, 1)
 
 
 def test_bytes_that_are_no_state_are_refused() -> None:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from exchanges.hours import NEW_YORK
 from exchanges.simulators.alpaca.errors import BAD_REQUEST, ApiError
-from exchanges.simulators.alpaca.sessions import NEW_YORK
 from exchanges.simulators.base.market import SymbolMarket
 from exchanges.simulators.candles import MINUTE_MS, Candle
 from exchanges.simulators.feeds.row import TS, Row

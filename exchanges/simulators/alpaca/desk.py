@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
+from exchanges.hours import Phase, TradingHours
 from exchanges.matching.record import Changes, OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
 from exchanges.matching.synthetic import SyntheticDepth
@@ -20,7 +21,6 @@ from exchanges.simulators.alpaca.entry import TIMES, Entry, check_limit, client_
 from exchanges.simulators.alpaca.errors import BAD_BODY, NOT_FOUND, UNPROCESSABLE, ApiError, translated
 from exchanges.simulators.alpaca.funds import check, funds, short_of
 from exchanges.simulators.alpaca.instruments import asset_id, execution_uuid, is_crypto
-from exchanges.simulators.alpaca.sessions import Phase, TradingHours
 from exchanges.simulators.alpaca.tickets import Ticket, TicketBook, new_id
 from exchanges.simulators.alpaca.wire import Json, position_name
 from exchanges.simulators.base.market import SymbolMarket

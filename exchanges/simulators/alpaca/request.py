@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from exchanges.hours import NEW_YORK
 from exchanges.simulators.alpaca.desk import Desk
 from exchanges.simulators.alpaca.errors import UNPROCESSABLE, ApiError
 from exchanges.simulators.alpaca.publisher import AlpacaPublisher
-from exchanges.simulators.alpaca.sessions import NEW_YORK
 from exchanges.simulators.alpaca.wire import Json
 
 _SECOND_NS = 1_000_000_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from decimal import ROUND_DOWN, Decimal
 
+from exchanges.hours import local
 from exchanges.matching.engine import MatchingEngine
 from exchanges.matching.record import ZERO, Execution, OrderRecord
 from exchanges.model.instrument import Instrument
@@ -21,7 +22,6 @@ from exchanges.simulators.alpaca.instruments import (
     fractionable,
     is_crypto,
 )
-from exchanges.simulators.alpaca.sessions import local
 from exchanges.simulators.alpaca.tickets import Ticket
 from exchanges.simulators.alpaca.wire import Json, text, text_or_null, time, time_or_null
 from exchanges.simulators.base.market import SymbolMarket

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from exchanges.hours import Hours, TradingHours, trading_hours
 from exchanges.model.instrument import Instrument
 from exchanges.simulators.alpaca import rows, wire
 from exchanges.simulators.alpaca.auth import Keys
@@ -15,7 +16,6 @@ from exchanges.simulators.alpaca.instruments import SHARE, AlpacaCatalogue, is_c
 from exchanges.simulators.alpaca.limits import Limits
 from exchanges.simulators.alpaca.publisher import AlpacaPublisher
 from exchanges.simulators.alpaca.rest import AlpacaRest
-from exchanges.simulators.alpaca.sessions import Hours, TradingHours, trading_hours
 from exchanges.simulators.alpaca.streams import AlpacaStreams
 from exchanges.simulators.base.catalogue import Catalogue
 from exchanges.simulators.base.control import Control

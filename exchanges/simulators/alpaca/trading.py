@@ -7,12 +7,12 @@ import itertools
 from collections.abc import Iterator
 from decimal import ROUND_DOWN, Decimal, InvalidOperation
 
+from exchanges.hours import NEW_YORK, Phase, local
 from exchanges.matching.record import Execution, OrderRecord
 from exchanges.simulators.alpaca import rows, wire
 from exchanges.simulators.alpaca.errors import BAD_BODY, NOT_FOUND, UNPROCESSABLE, ApiError
 from exchanges.simulators.alpaca.instruments import fractionable
 from exchanges.simulators.alpaca.request import Asked, Call, Reply
-from exchanges.simulators.alpaca.sessions import NEW_YORK, Phase, local
 from exchanges.simulators.alpaca.tickets import Ticket
 from exchanges.simulators.alpaca.wire import Json
 from exchanges.simulators.base.market import SymbolMarket

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from exchanges.simulators.alpaca.sessions import local
+from exchanges.hours import local
 from exchanges.simulators.candles import Candle
 from exchanges.simulators.feeds.row import Row
 

@@ -37,6 +37,8 @@ class Player:
         self._venue, self._streams, self._publisher = venue, streams, publisher
         self.waiting_for = ""
         self.failure = ""
+        self.reached_ns = 0
+        """How far the recording has come, in its own time: to its last trade that was sent."""
         self.trades_per_row: dict[str, int] = {}
 
     async def generate(self, generator: Generator) -> None:
@@ -71,6 +73,7 @@ class Player:
                     for key in dict.fromkeys(row[SYMBOL] for row in step):
                         await self._subscribed(key)
                     await self._hand_out(self._apply(step), progress)
+                    self.reached_ns = step[-1][TS]
         except Exception as error:
             self.failure = str(error)
             raise

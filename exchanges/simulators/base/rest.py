@@ -76,14 +76,22 @@ class RestServer(ABC, Generic[C]):
     def failed(self, route: Route[C], request: web.Request, rule: RequestRule) -> web.Response:
         """The venue's error answer with ``rule.code``, in the venue's own shape."""
 
+    def chosen(self, route: Route[C], body: str) -> Route[C]:
+        """The call that a request is, for a venue that says it in the body instead of the path.
+
+        Its ``path`` only names it in ``calls``; faults go by the path that was really asked.
+        """
+        return route
+
     def routes(self) -> list[web.RouteDef]:
         return [web.route(route.method, route.path, self._handler(route)) for route in self.table()]
 
-    def _handler(self, route: Route[C]) -> Handler:
+    def _handler(self, served: Route[C]) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
+            body = await request.text()
+            route = self.chosen(served, body)
             self.calls[route.path] = self.calls.get(route.path, 0) + 1
             fault = self.venue.faults.request(request.path, route.kind.value)
-            body = await request.text()
             if self.venue.settings.latency_ms:
                 await asyncio.sleep(self.venue.settings.latency_ms / 1_000)
             if fault is not None and not fault.kind.after:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine
 from typing import Any, ClassVar
 
@@ -18,8 +17,6 @@ from exchanges.simulators.bybit.rest import BybitRest
 from exchanges.simulators.bybit.streams import BybitStreams
 from exchanges.simulators.bybit.venue import BybitVenue
 from exchanges.simulators.settings import SimulatorSettings
-
-STEP_SECONDS = 0.2
 
 
 class BybitSimulator(Simulator):
@@ -53,14 +50,7 @@ class BybitSimulator(Simulator):
         return Parts(BybitRest(venue, keys, limits), streams, BybitPublisher(venue, streams))
 
     def background(self) -> dict[str, Coroutine[None, None, None]]:
-        return {"marks": self._live()}
-
-    async def _live(self) -> None:
-        """Mark prices and funding, for ever."""
-        while True:
-            self._bybit.mark_prices()
-            self._bybit.fund()
-            await asyncio.sleep(STEP_SECONDS)
+        return {"marks": self._bybit.live()}
 
     def account_rows(self, account: str) -> dict[str, Any]:
         venue, holder = self.venue, self.venue.engine.accounts[account]

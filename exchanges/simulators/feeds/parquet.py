@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from exchanges.catalog.loading import capitals
 from exchanges.matching.bars import path as bar_path
 from exchanges.model.market import Bar
 from exchanges.model.order import Side
-from exchanges.recording.layout import part_of, partition_of
-from exchanges.recording.schemas import bars_interval_ns
 from exchanges.simulators.errors import FeedError
 from exchanges.simulators.feeds.row import Row
 
@@ -24,7 +22,6 @@ BATCH_ROWS = 8_192
 SAMPLE_ROWS = 20_000
 TRADE_COLUMNS = ("price", "size")
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
-_NAMED = re.compile(r"[0-9]*[A-Z][A-Z0-9]*")
 _SIDES = {"buy": Side.BUY, "sell": Side.SELL, "Buy": Side.BUY, "Sell": Side.SELL}
 
 
@@ -40,17 +37,15 @@ class ParquetTable:
     """
 
     def __init__(self, path: Path, names: Mapping[str, str]) -> None:
+        self.rows = rows_of(path)
+        self._interval_ns = 0
+        self._begin(path, pq.read_schema(path))
+        self.symbol = "" if "symbol" in self._columns else _symbol_of(path, names)
+
+    def _begin(self, path: Path, schema: Any) -> None:
         self.path = path
-        with _opened(path) as file:
-            schema, self.rows = file.schema_arrow, int(file.metadata.num_rows)
         self._columns = set(schema.names)
         self.is_bars = "price" not in self._columns and "open" in self._columns
-        self._check(schema)
-        self.symbol = "" if "symbol" in self._columns else _symbol_of(path, names)
-        part = part_of(path)
-        self._interval_ns = bars_interval_ns(part.table) if part is not None else 0
-
-    def _check(self, schema: Any) -> None:
         wanted = {"ts_ns": "int64", **dict.fromkeys(BAR_COLUMNS if self.is_bars else TRADE_COLUMNS, "double")}
         for name, kind in wanted.items():
             if name not in self._columns:
@@ -201,6 +196,16 @@ class ParquetTable:
         return int(times[-1].as_py())
 
 
+def rows_of(path: Path) -> int:
+    """How many rows there are in a file.
+
+    Raises:
+        FeedError: there is none, or it is no Parquet file.
+    """
+    with _opened(path) as file:
+        return int(file.metadata.num_rows)
+
+
 def _opened(path: Path) -> Any:
     try:
         return pq.ParquetFile(path)
@@ -216,10 +221,7 @@ def _symbol_of(path: Path, names: Mapping[str, str]) -> str:
     given = names.get(path.name) or names.get(path.stem)
     if given:
         return given
-    partition = partition_of(path.resolve().parent)
-    if partition is not None:
-        return partition.symbol
-    found = [part for part in path.stem.split("_") if _NAMED.fullmatch(part)]
+    found = capitals(path)
     if len(found) != 1:
         raise FeedError(
             f"{path}: expected a 'symbol' column or one symbol in capitals in the file name, found {found}; "

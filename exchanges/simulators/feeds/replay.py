@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from exchanges.catalog.catalog import by_series
 from exchanges.recording.reader import playable
 from exchanges.simulators.errors import FeedError
 from exchanges.simulators.feeds.merge import Stream, in_time_order
 from exchanges.simulators.feeds.parquet import ParquetTable
+from exchanges.simulators.feeds.recorded import RecordedTable
 from exchanges.simulators.feeds.row import Row
 
 SECOND_NS = 1_000_000_000
@@ -27,7 +29,7 @@ class Replay:
 
     def __init__(self, path: Path, symbols: Sequence[str] = (), names: Mapping[str, str] | None = None) -> None:
         self.path = path
-        opened = [ParquetTable(file, names or {}) for file in _files(path)]
+        opened = _opened(path, names or {})
         tables = [table for table in opened if table.rows] or opened
         self._tables: dict[str, list[ParquetTable]] = {}
         for table in tables:
@@ -70,16 +72,16 @@ class Replay:
         return in_time_order([Stream(table.first_ns(), table.read(wanted)) for table in tables])
 
 
-def _files(path: Path) -> list[Path]:
+def _opened(path: Path, names: Mapping[str, str]) -> Sequence[ParquetTable]:
     if not path.exists():
         raise FeedError(f"expected a Parquet file or a folder of them at {path}, found nothing there; check the path")
-    if not path.is_dir():
-        return [path]
-    recorded = playable(path)
-    venues = sorted({file.partition.venue for file in recorded})
+    recorded = by_series(playable(path))
+    venues = sorted({series.venue for series in recorded})
     if len(venues) > 1:
         raise FeedError(f"{path}: expected one venue's data, found {', '.join(venues)}; give {path}/venue={venues[0]}")
-    files = [file.path for file in recorded] or sorted(path.glob("*.parquet"))
+    if recorded:
+        return [RecordedTable(series, files) for series, files in recorded.items()]
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files:
         raise FeedError(f"expected *.parquet files in the folder {path}, found none; give the folder that holds them")
-    return files
+    return [ParquetTable(file, names) for file in files]

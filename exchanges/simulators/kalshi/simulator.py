@@ -142,9 +142,7 @@ class KalshiSimulator(Simulator):
         """How far the recording has come: to its last trade that was sent, or past everything at its end."""
         if self._recording is None:
             return 0
-        if self.venue.progress.finished:
-            return 1 << 62
-        return max((market.last_ms for market in self.venue.markets.values()), default=0) * 1_000_000
+        return 1 << 62 if self.venue.progress.finished else self.player.reached_ns
 
     async def step(self, ticker: str, step: Step, result: Result = Result.NONE) -> None:
         """Take a market one step through its life: the same as ``POST /control/markets``.

@@ -1,14 +1,11 @@
-"""Which of our orders is which of the venue's: it cancels and reports by its own ids."""
+"""Which of our orders is which of the venue's, where it reports by its own ids."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from decimal import Decimal
 from typing import NamedTuple
 
-from exchanges.kalshi.fees import ASSUMED, OrderFees, Rates, fee_rate
-from exchanges.kalshi.settings import KalshiSettings
-from exchanges.model.order import Liquidity, Order, Side
+from exchanges.model.order import Order
 
 
 class Identity(NamedTuple):
@@ -16,7 +13,7 @@ class Identity(NamedTuple):
 
     order_id: str
     client_id: str
-    ticker: str
+    native: str
 
 
 class Identities:
@@ -27,12 +24,12 @@ class Identities:
         self._by_order: OrderedDict[str, Identity] = OrderedDict()
         self._by_client: dict[str, Identity] = {}
 
-    def learn(self, order_id: str, client_id: str, ticker: str) -> None:
+    def learn(self, order_id: str, client_id: str, native: str) -> None:
         """Note that both ids are of one order."""
         known = self._by_order.get(order_id)
         if not order_id or (known is not None and (known.client_id or not client_id)):
             return
-        found = Identity(order_id, client_id, ticker)
+        found = Identity(order_id, client_id, native)
         self._by_order[order_id] = found
         if client_id:
             self._by_client[client_id] = found
@@ -56,33 +53,3 @@ class Identities:
 
     def __len__(self) -> int:
         return len(self._by_order)
-
-
-class Charges:
-    """The fees of fills whose fee the venue doesn't tell, worked out by its schedule, order by order."""
-
-    def __init__(self, settings: KalshiSettings, kept: int = 4_096) -> None:
-        self._step = settings.fee_step
-        self._kept = kept
-        self._rates: dict[str, Rates] = {}
-        self._orders: OrderedDict[str, OrderFees] = OrderedDict()
-        self.worked_out = 0
-
-    def schedule(self, ticker: str, rates: Rates) -> None:
-        """Note the coefficients of a market."""
-        self._rates[ticker] = rates
-
-    def rates(self, ticker: str) -> Rates:
-        return self._rates.get(ticker, ASSUMED)
-
-    def fee(
-        self, order_id: str, ticker: str, side: Side, price: Decimal, count: Decimal, liquidity: Liquidity
-    ) -> Decimal:
-        """The fee of the order's next fill, in dollars."""
-        self.worked_out += 1
-        fees = self._orders.pop(order_id, None) or OrderFees(self._step)
-        self._orders[order_id] = fees
-        while len(self._orders) > self._kept:
-            self._orders.popitem(last=False)
-        known = self.rates(ticker)
-        return fees.charge(side, price, count, fee_rate(known.maker, known.taker, liquidity)).net

@@ -7,13 +7,12 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
-
-import holidays
 
 NEW_YORK = ZoneInfo("America/New_York")
 Hours = Literal["always", "nyse"]
+HOURS: tuple[Hours, ...] = get_args(Hours)
 _ONE_DAY = dt.timedelta(days=1)
 _SECOND_NS = 1_000_000_000
 _YEAR_NS = 365 * 86_400 * _SECOND_NS
@@ -154,9 +153,15 @@ def _ns(moment: dt.datetime) -> int:
 
 @lru_cache
 def _holidays(year: int) -> frozenset[dt.date]:
-    return frozenset(holidays.financial_holidays("NYSE", years=year))
+    return _told(year, "public")
 
 
 @lru_cache
 def _half_days(year: int) -> frozenset[dt.date]:
-    return frozenset(holidays.financial_holidays("NYSE", years=year, categories=("half_day",)))
+    return _told(year, "half_day")
+
+
+def _told(year: int, category: str) -> frozenset[dt.date]:
+    import holidays  # here: no command that needs no calendar has to wait for it
+
+    return frozenset(holidays.financial_holidays("NYSE", years=year, categories=(category,)))

@@ -1,0 +1,1 @@
+"""Flows: approvals that become several orders over time, each a state machine that a restart resumes."""

@@ -1,0 +1,58 @@
+"""Steps that what was learned decides: ensemble, conviction, bans."""
+
+from __future__ import annotations
+
+from actors.messages.signals import Step
+from actors.risk.case import Case
+from actors.risk.ensemble import combine
+from actors.risk.gates.steps import denied, passed
+
+
+def ensemble(case: Case) -> Step:
+    """Set the strength: what all live opinions on the symbol come to, each with its learned weight."""
+    signal = case.signal
+    chorus = combine(signal, case.voices if case.settings.ensemble else {}, case.terms)
+    combined = chorus.combined
+    seen = {
+        opinion.source if opinion.strategy == signal.strategy else f"{opinion.source}@{opinion.strategy}": (
+            f"{opinion.value:.4g} weight={opinion.weight:.4g} age_ns={opinion.age_ns}"
+        )
+        for opinion in chorus.opinions
+    }
+    seen = {**seen, "combined": "none" if combined is None else f"{combined:.4g}", "side": signal.side.value}
+    if case.lowers:
+        case.strength = signal.conviction
+        return passed("ensemble", seen)
+    if combined is None:
+        return denied("ensemble", "ENSEMBLE_SILENT", seen)
+    if combined * signal.side.sign < 0:
+        return denied("ensemble", "ENSEMBLE_DISAGREES", seen)
+    case.strength = abs(combined)
+    return passed("ensemble", seen)
+
+
+def conviction(case: Case) -> Step:
+    """The combined conviction against the learner's threshold, or the base one before it has spoken."""
+    threshold, source = case.threshold
+    seen = {
+        "conviction": f"{case.strength:.6g}",
+        "threshold": f"{threshold:.6g}",
+        "by": source,
+        "policy": str(case.terms.version),
+        "arm": case.terms.arm or "none",
+        "regime": case.terms.regime or "unknown",
+        "track": case.track.name,
+    }
+    if case.strength < threshold and not case.lowers:
+        return denied("conviction", "CONVICTION_LOW", seen)
+    return passed("conviction", seen)
+
+
+def bans(case: Case) -> Step:
+    """No entry by a strategy, or by it in this symbol, that the policy has banned for a time."""
+    for scope in (case.signal.strategy, case.pair):
+        ban = case.terms.ban(scope)
+        if ban is not None and not case.lowers:
+            seen = {"scope": scope, "until_ns": str(ban.until_ns), "reason": ban.reason or "none"}
+            return denied("bans", "BANNED", {**seen, "policy": str(case.terms.version)})
+    return passed("bans", {"policy": str(case.terms.version), "banned": "no"})

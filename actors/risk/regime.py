@@ -1,0 +1,59 @@
+"""Which regime a symbol's market is in, from the prices the risk supervisor sees."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import msgspec
+
+from actors.risk.series import Series
+from actors.risk.settings import RegimeSettings
+
+UNKNOWN = ""
+"""Before there is enough data."""
+
+NAMES = ("quiet-ranging", "quiet-trending", "volatile-ranging", "volatile-trending")
+"""Every label there is."""
+
+
+class Regime(msgspec.Struct):
+    """The running label of one symbol.
+
+    ``long`` is the long average of squared returns of one step of the grid, ``count`` how many of
+    them it has seen.
+    """
+
+    label: str = UNKNOWN
+    series: Series = msgspec.field(default_factory=Series)
+    long: float = 0.0
+    count: int = 0
+
+    def take(self, at_ns: int, price: float, settings: RegimeSettings) -> None:
+        """Take in a price; the label is reckoned anew whenever a step of the grid has ended."""
+        keep = settings.window + 1
+        closed = self.series.take(at_ns, price, settings.grid_ns, keep)
+        closes = self.series.closes
+        if not closes:
+            self.label = UNKNOWN
+        if not closed:
+            return
+        for before, after in pairwise(closes[-closed - 1 :]):
+            self.count += 1
+            share = max(1 / self.count, 2 / (settings.long + 1))
+            self.long += share * (math.log(after / before) ** 2 - self.long)
+        ready = len(closes) == keep and self.count >= 2 * settings.window
+        self.label = _label(closes, self.long, settings) if ready else UNKNOWN
+
+
+def _label(closes: list[float], long: float, settings: RegimeSettings) -> str:
+    """Volatile: the window's mean squared return is above the long average of them, that is, so is its volatility.
+
+    Trending: Kaufman's efficiency ratio (Trading Systems and Methods, "Kaufman's Adaptive Moving
+    Average"), the net change over the sum of all changes in the window, reaches the bound.
+    """
+    squares = [math.log(after / before) ** 2 for before, after in pairwise(closes)]
+    path = sum(abs(after - before) for before, after in pairwise(closes))
+    volatile = sum(squares) / len(squares) > long
+    trending = path > 0 and abs(closes[-1] - closes[0]) / path >= settings.trending
+    return f"{'volatile' if volatile else 'quiet'}-{'trending' if trending else 'ranging'}"

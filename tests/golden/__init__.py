@@ -1,0 +1,1 @@
+"""Bytes that must decode forever: see ``tests/unit/test_journal_golden.py``."""

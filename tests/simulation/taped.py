@@ -1,0 +1,64 @@
+"""Simulated histories with a tape of every process, and their replay.
+
+Use it as ``from tests.simulation.taped import taped, replayed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from bigwheel.replay import Builder, Report, replay, tapes
+from runtime.behavior import Behavior
+from runtime.simulation.faults import SECOND
+from runtime.simulation.process import Process
+from runtime.supervision.assignment import Assignment, CellAssignment
+from runtime.tape.format import FOREVER, Head, TapeRules, folder_of
+from runtime.tape.player import Window
+from runtime.tape.tape import Tape
+from runtime.tape.writer import TapeWriter
+from tests.simulation.scenario import Scenario
+
+Brains = dict[str, Callable[[], Behavior]]
+WHOLE = Window()
+
+
+class _Patient(TapeWriter):
+    """Writes while the simulation waits: its time stands still, so a tape would never be behind."""
+
+    def put(self, data: bytes, frames: int) -> None:
+        super().put(data, frames)
+        while self._given != self._taken:
+            self._thread.join(1e-4)
+
+
+def taped(store: Path, seed: int, seconds: float, rules: TapeRules) -> Brains:
+    """Run a seed with all its faults and keep the tapes in ``store``; returns how each cell's brain is made."""
+    scenario = Scenario(seed)
+    world = scenario.world
+
+    def taping(process: Process) -> Tape:
+        cells = tuple(CellAssignment(cell.name) for cell in process.spec.cells)
+        journal = "journal" if process.spec.journal else ""
+        plan = Assignment(process.name, "simulated", process.epoch, "", "", "", cells, journal=journal)
+        head = Head(process.name, process.epoch, 0, "simulated", rules.effects, msgspec.msgpack.encode(plan))
+        return Tape(_Patient(folder_of(store, process.name), rules, head), rules, lambda name, amount: None)
+
+    world.taping = taping
+    world.start()
+    try:
+        world.run(int(seconds * SECOND))
+    finally:
+        world.close()
+    return {cell.name: cell.build for spec in world.specs.values() for cell in spec.cells}
+
+
+def replayed(store: Path, brains: Brains, *, window: Window = WHOLE, actor: str = "") -> Report:
+    """Run the tapes in ``store`` through ``brains``."""
+
+    def builder(head: Head, assignment: Assignment) -> Builder:
+        return lambda cell: brains[cell.name]()
+
+    return replay(tapes(store), window, actor=actor, builder=builder, inspect=window.until != FOREVER)
