@@ -80,10 +80,16 @@ def stored_books(settings: Settings, venue: str) -> VenueBooks | None:
     )
 
 
+def _named(journal: Books, order: Order) -> str:
+    """What the journal calls one of the venue's orders: an adopted one may bear an id that we could not read."""
+    adopted = f"{ADOPTED_PREFIX}{order.venue_id}"
+    return adopted if adopted in journal.orders or not order.client_id else order.client_id
+
+
 def compare(journal: Books, venue: str, books: VenueBooks) -> Agreement:
     """Set the journal's fold against the books of ``venue``."""
     prefix = f"{venue}:"
-    named = {order.client_id or f"{ADOPTED_PREFIX}{order.venue_id}": order for order in books.orders}
+    named = {_named(journal, order): order for order in books.orders}
     theirs = {key: order for key, order in named.items() if key.startswith(OUR_PREFIX) or key in journal.orders}
     ours = {key: order for key, order in journal.orders.items() if order.symbol.startswith(prefix)}
     unknown = sorted(set(theirs) - set(ours))

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from exchanges.failures import VenueError
+from exchanges.failures import Failure, FailureKind, VenueError
 from exchanges.hyperliquid import endpoints
 from exchanges.hyperliquid.catalogue import Catalogue
 from exchanges.hyperliquid.rest import Rest
+from exchanges.model.venue import Outcome
 from exchanges.modes import ModeError
 from exchanges.streams import AccessError, StreamError, refusal
 
@@ -61,10 +62,11 @@ class Account:
         if role == AGENT and owner == user:
             return user
         found = {AGENT: "an API wallet of another account", USER: "another account's own key"}.get(role, role or "none")
-        raise AccessError(
-            f"key check: expected an API wallet that account ...{user[-4:]} has approved, or its own key, found "
-            f"{found}; approve the wallet at the venue, or correct the account's address"
+        text = (
+            f"expected an API wallet that account ...{user[-4:]} has approved, or its own key, found {found}; approve "
+            "the wallet at the venue, or correct the account's address"
         )
+        raise AccessError(f"key check: {text}", Failure(FailureKind.UNAUTHORISED, Outcome.REJECTED, "WALLET", text))
 
     async def _set_leverage(self) -> None:
         leverage = self._rest.settings.leverage
