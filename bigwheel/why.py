@@ -73,6 +73,7 @@ def _generated(event: Generated) -> list[str]:
         f"{signal.reason or 'no reason given'}",
         f"from {cause.kind} {cause.tick_id} at {cause.price:g}, venue time {stamp(cause.ts_ns)}, "
         f"received {stamp(cause.recv_ns)}",
+        *(f"opinion of {name} = {value:+.4g}" for name, value in signal.sources.items()),
         *(f"{name} = {value:.6g}" for name, value in signal.features.items()),
     ]
 
@@ -86,6 +87,14 @@ def _steps(steps: tuple[Step, ...]) -> list[str]:
     ]
 
 
+def _judged_by(event: Approved | Blocked) -> list[str]:
+    """What was learned and held at the time; nothing where nobody had learned or measured anything."""
+    if not (event.policy or event.arm or event.regime):
+        return []
+    arm = f", on the {event.arm} side of a trial" if event.arm else ""
+    return [f"judged by policy {event.policy or 'none'}{arm}, in a market that was {event.regime or 'unknown'}"]
+
+
 def _evaluating(event: Evaluating) -> list[str]:
     return [f"EVALUATING, put to the risk supervisor (attempt {event.attempt})"]
 
@@ -97,12 +106,17 @@ def _approved(event: Approved) -> list[str]:
         f"APPROVED as {order.client_id}: {order.side} {order.quantity} {order.symbol} {order.type}{price} "
         f"{order.time_in_force}, reference price {order.reference_price}",
         *([f"as a flow: {order.flow}, until {stamp(order.ends_ns)}"] if order.flow is not None else []),
+        *_judged_by(event),
         *_steps(event.steps),
     ]
 
 
 def _blocked(event: Blocked) -> list[str]:
-    return [f"BLOCKED at gate {event.gate}: {event.code}: {event.detail}", *_steps(event.steps)]
+    return [
+        f"BLOCKED at gate {event.gate}: {event.code}: {event.detail}",
+        *_judged_by(event),
+        *_steps(event.steps),
+    ]
 
 
 def _expired(event: Expired) -> list[str]:

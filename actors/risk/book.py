@@ -10,7 +10,7 @@ import msgspec
 from actors.messages.orders import Filled, FlowEnded, LegPlanned, OrderChanged, Repaired
 from actors.messages.signals import ApprovedOrder
 from exchanges.model.flow import protects
-from exchanges.model.order import OrderStatus, Side
+from exchanges.model.order import Fill, Order, OrderStatus, Side
 from exchanges.model.position import Position
 
 _ZERO, _ONE = Decimal(0), Decimal(1)
@@ -31,8 +31,11 @@ class Commitment(msgspec.Struct):
 
     ``price`` is the worst price it was approved at. ``until_ns`` ends a reservation the bus
     never confirms. A flow's approval is one commitment, until its entry has ended; its orders are
-    commitments of no size, kept for their state. ``waits``: exits that wait for their price, and
-    stand in no other exit's way.
+    commitments of no size, kept for their state, but for the exits that follow an entry. ``waits``:
+    exits that wait for their price, and stand in no other exit's way.
+
+    Fills are told in any order. ``passed``, of a reduce-only order, is what other orders have taken
+    the same way since it may be out: it may have filled before them, and be told of after.
     """
 
     signal_id: str
@@ -48,6 +51,7 @@ class Commitment(msgspec.Struct):
     reported: Decimal = _ZERO
     filled: Decimal = _ZERO
     waits: bool = False
+    passed: Decimal = _ZERO
 
     @property
     def outstanding(self) -> Decimal:
@@ -80,17 +84,20 @@ class Bounds(msgspec.Struct, frozen=True):
 def reach(held: Decimal, orders: Iterable[Commitment]) -> Bounds:
     """What a position can become in the worst order of events.
 
-    Reduce-only orders can bring it to zero and no further, and the others may fill after.
+    Reduce-only orders can bring it to zero and no further, and the others may fill after, or may have
+    filled after: then what they were brought to zero from is more than is held by now.
     """
-    buys = sells = covers = closes = _ZERO
+    buys = sells = covers = closes = over = under = _ZERO
     for order in orders:
         left = order.outstanding
-        if order.side is Side.BUY:
-            buys, covers = (buys, covers + left) if order.reduce_only else (buys + left, covers)
+        if not order.reduce_only:
+            buys, sells = (buys + left, sells) if order.side is Side.BUY else (buys, sells + left)
+        elif order.side is Side.BUY:
+            covers, under = covers + left, max(under, order.passed)
         else:
-            sells, closes = (sells, closes + left) if order.reduce_only else (sells + left, closes)
-    low = max(held - closes, _ZERO) if held > 0 else held
-    high = min(held + covers, _ZERO) if held < 0 else held
+            closes, over = closes + left, max(over, order.passed)
+    low = held - min(closes, max(held + over, _ZERO))
+    high = held + min(covers, max(under - held, _ZERO))
     return Bounds(low - sells, high + buys)
 
 
@@ -215,25 +222,37 @@ def confirm(book: Book, order: ApprovedOrder) -> None:
 
 
 def leg_planned(book: Book, event: LegPlanned) -> None:
-    """A flow's next order may be out from now on; what it can come to is in the flow's own commitment."""
+    """A flow's next order may be out from now on; what it can come to is in the flow's own commitment.
+
+    Not so an exit that follows an entry: it is one of its own, which waits for its price.
+    """
     if event.signal_id in book.frames:
-        order = event.order
+        order, exits = event.order, _exits(book, event.signal_id, event.order)
         book.commitments[order.client_id] = Commitment(
             signal_id=event.signal_id,
             strategy=event.strategy,
             symbol=order.symbol,
             side=order.side,
-            quantity=_ZERO,
+            quantity=order.quantity if exits else _ZERO,
             price=order.price or _ZERO,
             reduce_only=order.reduce_only,
             until_ns=0,
             firm=True,
+            waits=exits,
         )
+
+
+def _exits(book: Book, signal_id: str, order: Order) -> bool:
+    """Whether an order of a flow under way closes what the flow's entry has got."""
+    frame = book.commitments.get(book.frames[signal_id])
+    return order.reduce_only and (frame is None or frame.side is not order.side)
 
 
 def order_changed(book: Book, event: OrderChanged) -> None:
     """Fold an order's new state; it is let go once it is final and its fills are in."""
-    order, leg = event.order, event.signal_id in book.frames
+    order = event.order
+    exits = event.signal_id in book.frames and _exits(book, event.signal_id, order)
+    leg = event.signal_id in book.frames and not exits
     commitment = book.commitments.get(order.client_id)
     if commitment is None:
         if order.status.final:
@@ -249,6 +268,7 @@ def order_changed(book: Book, event: OrderChanged) -> None:
             0,
             True,
             filled=order.filled,
+            waits=exits,
         )
         book.commitments[order.client_id] = commitment
     commitment.firm = True
@@ -262,6 +282,7 @@ def order_changed(book: Book, event: OrderChanged) -> None:
 def filled(book: Book, event: Filled) -> None:
     """Fold a fill; the position after it is the exchange connection's."""
     fill = event.fill
+    _pass_by(book, fill)
     book.positions[fill.symbol] = event.position
     if event.lot:
         book.lots[fill.symbol] = event.lot
@@ -271,17 +292,29 @@ def filled(book: Book, event: Filled) -> None:
     frame = book.commitments.get(book.frames.get(event.signal_id, ""))
     if frame is not None and frame.side is fill.side:
         frame.filled += fill.quantity
-    elif event.signal_id not in book.frames and fill.client_id in book.commitments:
+    elif fill.client_id in book.commitments:
         commitment = book.commitments[fill.client_id]
         commitment.firm = True
         commitment.filled += fill.quantity
         _let_go(book, fill.client_id)
 
 
+def _pass_by(book: Book, fill: Fill) -> None:
+    """An order that isn't reduce-only has filled: those that are, the same way, may have done so before it."""
+    own = book.commitments.get(fill.client_id)
+    if own is None or not own.reduce_only:
+        for _, order in book.outstanding(fill.symbol):
+            if order.reduce_only and order.side is fill.side:
+                order.passed += fill.quantity
+
+
 def flow_ended(book: Book, event: FlowEnded) -> None:
-    """Fold the end of a flow; the room it held is given back when its signal ends."""
+    """Fold the end of a flow; the room its entry held is given back when its signal ends."""
     if not event.lives_on:
+        exits = _exits_of(book, event.signal_id)
         book.frames.pop(event.signal_id, None)
+        for client_id in exits:
+            del book.commitments[client_id]
 
 
 def repaired(book: Book, event: Repaired) -> None:
@@ -297,10 +330,23 @@ def repaired(book: Book, event: Repaired) -> None:
         book.positions[event.symbol] = book.position(event.symbol).apply(event.fill)
 
 
-def release(book: Book, signal_id: str) -> None:
-    """The signal has ended: none of its orders can fill any more."""
+def release(book: Book, signal_id: str, *, executed: bool = False) -> None:
+    """The signal has ended: none of its orders can fill any more, but for the exits of a flow that was executed."""
+    kept = _exits_of(book, signal_id) if executed else set()
+    if not executed:
+        book.frames.pop(signal_id, None)
     for client_id in [key for key, order in book.commitments.items() if order.signal_id == signal_id]:
-        del book.commitments[client_id]
+        if client_id not in kept:
+            del book.commitments[client_id]
+
+
+def _exits_of(book: Book, signal_id: str) -> set[str]:
+    """The orders of a flow under way that close what its entry has got."""
+    frame = book.frames.get(signal_id)
+    if frame is None:
+        return set()
+    own = ((key, order) for key, order in book.commitments.items() if order.signal_id == signal_id and key != frame)
+    return {key for key, order in own if order.reduce_only and order.waits}
 
 
 def lapse(book: Book, now: int) -> list[str]:

@@ -14,13 +14,13 @@ from actors.messages.signals import Approved, Evaluate, Verdict
 from actors.risk import book, control, ensemble, evaluation, fold, state
 from actors.risk.book import Mark
 from actors.risk.case import Case
+from actors.risk.exposure import Worths
 from actors.risk.market import Correlations, Market
 from actors.risk.policy import Terms
 from actors.risk.regime import UNKNOWN
 from actors.risk.settings import RiskSettings
 from actors.risk.sizing import Plan
 from actors.risk.state import RiskState, pair
-from actors.window import remember
 from exchanges.model.market import Book as Depth
 from exchanges.model.market import MarketData, Quote, last_price
 from runtime.behavior import Context
@@ -51,6 +51,7 @@ class RiskBrain:
         self._settings = settings or RiskSettings()
         self._state = RiskState()
         self._correlations = Correlations()
+        self._worths = Worths()
 
     def receive(self, message: Message, ctx: Context) -> None:
         """Handle one message; see ``runtime.behavior.Behavior``."""
@@ -129,7 +130,7 @@ class RiskBrain:
         control.watch_loss(self._state, self._settings, ctx)
         control.watch_drawdown(self._state, self._settings, ctx)
         for signal_id in book.lapse(self._state.book, ctx.now):
-            self._state.decisions.pop(signal_id, None)
+            self._state.verdicts.pop(signal_id, None)
             self._state.own.pop(signal_id, None)
             ctx.count("risk.reservations_lapsed")
 
@@ -186,7 +187,7 @@ class RiskBrain:
         The bus asked again for that reason, and takes no answer to its earlier question.
         """
         held = self._state
-        if signal_id not in held.settled and held.decisions.pop(signal_id, None) is not None:
+        if signal_id not in held.settled and held.verdicts.pop(signal_id, None) is not None:
             book.release(held.book, signal_id)
             held.approvals.pop(signal_id, None)
             held.own.pop(signal_id, None)
@@ -204,7 +205,7 @@ class RiskBrain:
 
     def _answer(self, message: Evaluate, ctx: Context) -> None:
         signal, held = message.signal, self._state
-        verdict = held.decisions.get(signal.id)
+        verdict = fold.recall(held, signal.id)
         if verdict is None and signal.id in held.settled:
             ctx.count("risk.evaluations_settled")
             return
@@ -220,7 +221,7 @@ class RiskBrain:
         case = self._case(signal, ctx.now)
         verdict = evaluation.judge(case)
         fold.spoke(held, signal.strategy, signal.symbol, ensemble.voice(signal))
-        remember(held.decisions, signal.id, verdict, settings.remembered_decisions)
+        fold.decided(held, verdict, settings)
         if verdict.order is not None and case.plan is not None:
             self._reserve(signal, verdict, case.plan, ctx.now)
             ctx.count("risk.approved")
@@ -267,6 +268,7 @@ class RiskBrain:
             voices=held.voices.get(symbol, {}),
             markets=held.markets,
             correlations=self._correlations,
+            worths=self._worths,
             equity=held.equity,
         )
 
@@ -279,6 +281,7 @@ class RiskBrain:
     def restore(self, data: bytes) -> None:
         """Take over a state; raises ``SnapshotError`` if the bytes are none."""
         self._state = state.decode(data)
+        self._correlations, self._worths = Correlations(), Worths()
 
     def status(self) -> dict[str, object]:
         """What is allowed, the exposure against its limits, the day's loss, denials by code."""

@@ -13,12 +13,12 @@ from actors.messages.orders import ExchangeState
 from actors.risk.account import Account
 from actors.risk.book import Book, Mark
 from actors.risk.ensemble import Voice
-from actors.risk.exposure import Line, Sheet
+from actors.risk.exposure import Line, Sheet, Worths
 from actors.risk.market import Correlations, Market
 from actors.risk.policy import Terms
 from actors.risk.settings import RiskSettings, Track
 from actors.risk.sizing import Plan, multiplier
-from exchanges.model.instrument import Instrument
+from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.order import Side
 from strategies.signal import Signal
 
@@ -47,6 +47,15 @@ class Pace(msgspec.Struct, frozen=True):
     last_entry_ns: int
 
 
+class Sums(msgspec.Struct, frozen=True):
+    """Exposure in dollars: of all, of the signal's venue, of its category; and what the venue's binds as margin."""
+
+    total: Decimal
+    venue: Decimal
+    category: Decimal
+    bound: Decimal
+
+
 @dataclass
 class Case:
     """What is judged, and the book it is judged against, which does not change meanwhile.
@@ -71,6 +80,7 @@ class Case:
     voices: dict[str, Voice]
     markets: dict[str, Market]
     correlations: Correlations
+    worths: Worths
     equity: Decimal
     """Of all venues together, in dollars."""
     strength: float = 0.0
@@ -139,15 +149,15 @@ class Case:
     @functools.cached_property
     def sheet(self) -> Sheet:
         """The exposure as it is."""
-        return Sheet(self.book)
+        return Sheet(self.book, self.worths)
 
     @functools.cached_property
     def closable(self) -> Decimal:
         return self.book.closable(self.signal.symbol, self.signal.side)
 
-    @property
+    @functools.cached_property
     def line(self) -> Line:
-        """The symbol's exposure with the planned order."""
+        """The symbol's exposure with the planned order; not to be asked for before there is a plan."""
         drawn, signal = self.plan, self.signal
         if drawn is None or drawn.reduce_only:
             return self.sheet.line(signal.symbol)
@@ -156,8 +166,30 @@ class Case:
 
     @functools.cached_property
     def lines(self) -> dict[str, Line]:
-        """The exposure of every symbol with the planned order; not to be asked for before there is a plan."""
+        """The exposure of every symbol with the planned order, likewise."""
         return {**self.sheet.lines, self.signal.symbol: self.line}
+
+    @functools.cached_property
+    def sums(self) -> Sums:
+        """The exposure with the planned order, likewise, summed up as the limits ask for it."""
+        venue, category = self.venue, self.category(self.signal.symbol)
+        total = at_venue = alike = bound = Decimal(0)
+        for symbol, line in self.lines.items():
+            total += line.stake
+            if self.category(symbol) in (category, ""):
+                alike += line.stake
+            if line.venue == venue:
+                at_venue += line.stake
+                leverage = self._leverage(symbol)
+                bound += line.stake if leverage == 1 else line.stake / leverage
+        return Sums(total, at_venue, alike, bound)
+
+    def _leverage(self, symbol: str) -> Decimal:
+        """Exposure for each dollar of margin; 1 for what is paid in full, and for what is not known."""
+        known = self.instruments.get(symbol)
+        if known is None or known.kind is not ContractKind.LINEAR_PERPETUAL:
+            return Decimal(1)
+        return min(self.settings.leverage, max(known.max_leverage, Decimal(1)))
 
     @property
     def lowers(self) -> bool:

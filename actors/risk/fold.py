@@ -26,6 +26,7 @@ from actors.risk.settings import RiskSettings
 from actors.risk.state import DRAWDOWN, RiskState, pair
 from actors.window import remember
 from exchanges.model.instrument import ContractKind
+from runtime import codec
 from runtime.lifecycle import Entry
 from runtime.message import Message
 
@@ -54,6 +55,18 @@ def entered(state: RiskState, signal_id: str, strategy: str, symbol: str, now: i
         key = pair(strategy, symbol)
         state.entries[key] = max(now, state.entries.get(key, 0))
     _forget_approvals(state, now)
+
+
+def decided(state: RiskState, verdict: Verdict, settings: RiskSettings) -> None:
+    """Keep a verdict, to be given again."""
+    remember(state.verdicts, verdict.signal_id, codec.encode(verdict), settings.remembered_decisions)
+
+
+def recall(state: RiskState, signal_id: str) -> Verdict | None:
+    """The verdict on a signal, if there was one and it is still kept."""
+    kept = state.verdicts.get(signal_id)
+    found = codec.decode(kept) if kept is not None else None
+    return found if isinstance(found, Verdict) else None
 
 
 def pace(state: RiskState, key: str, now: int) -> Pace:
@@ -120,7 +133,7 @@ def _approved(state: RiskState, settings: RiskSettings, event: Approved, ts: int
     state.last_approved = event.signal_id
     _judged(state, event)
     verdict = Verdict(event.signal_id, event.steps, order, regime=event.regime, policy=event.policy, arm=event.arm)
-    remember(state.decisions, event.signal_id, verdict, settings.remembered_decisions)
+    decided(state, verdict, settings)
     entered(state, event.signal_id, event.strategy, event.symbol, order.approved_ns, reduces=order.reduce_only)
     _settle(state, settings, event.signal_id, ts)
 
@@ -129,8 +142,8 @@ def _blocked(state: RiskState, settings: RiskSettings, event: Blocked, ts: int) 
     book.release(state.book, event.signal_id)
     if event.steps:
         _judged(state, event)
-        if event.signal_id not in state.decisions:
-            remember(state.decisions, event.signal_id, _denial(event), settings.remembered_decisions)
+        if event.signal_id not in state.verdicts:
+            decided(state, _denial(event), settings)
     state.spoken.pop(event.signal_id, None)
     _settle(state, settings, event.signal_id, ts)
 
@@ -151,7 +164,7 @@ def _denial(event: Blocked) -> Verdict:
 
 def _ended(state: RiskState, settings: RiskSettings, event: Expired | Executed, ts: int) -> None:
     state.spoken.pop(event.signal_id, None)
-    book.release(state.book, event.signal_id)
+    book.release(state.book, event.signal_id, executed=isinstance(event, Executed))
     _settle(state, settings, event.signal_id, ts)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+from decimal import Decimal
 from itertools import pairwise
 
 import msgspec
@@ -74,45 +76,74 @@ def volatility(closes: Series, grid: GridSettings) -> float | None:
     return math.sqrt(mean * _DAY_NS / grid.step_ns) if mean > 0 else None
 
 
-def correlation(one: Series, other: Series, grid: GridSettings) -> float | None:
+class Returns(msgspec.Struct, frozen=True):
+    """A series' log returns up to the bucket ``end``, and the same less their mean, scaled to length 1."""
+
+    end: int
+    values: list[float]
+    direction: list[float] | None
+
+
+def returns(series: Series) -> Returns:
+    """The log returns of a series; without a ``direction`` where it has not moved."""
+    values = [math.log(after / before) for before, after in pairwise(series.closes)]
+    return Returns(series.bucket, values, _direction(values))
+
+
+def correlation(one: Returns, other: Returns, grid: GridSettings) -> float | None:
     """Pearson's correlation of two symbols' log returns over the steps of the grid that both have.
 
     ``None`` where they have too few in common, or one of them has not moved.
     """
-    first = max(one.bucket - len(one.closes), other.bucket - len(other.closes))
-    last = min(one.bucket, other.bucket)
-    left, right = _returns(one, first, last), _returns(other, first, last)
-    count = min(len(left), len(right))
-    if count < grid.least:
+    if one.end == other.end and len(one.values) == len(other.values):
+        left, right, count = one.direction, other.direction, len(one.values)
+    else:
+        last = min(one.end, other.end)
+        first = max(one.end - len(one.values), other.end - len(other.values))
+        count = last - first
+        left, right = (_direction(_between(each, first, last)) for each in (one, other))
+    if count < grid.least or left is None or right is None:
         return None
-    mean_left, mean_right = sum(left) / count, sum(right) / count
-    left, right = [value - mean_left for value in left], [value - mean_right for value in right]
-    spread = math.sqrt(sum(value * value for value in left) * sum(value * value for value in right))
-    if spread == 0:
-        return None
-    together = sum(a * b for a, b in zip(left, right, strict=True))
-    return min(max(together / spread, -1.0), 1.0)
+    together: float = sum(map(operator.mul, left, right))
+    return min(max(together, -1.0), 1.0)
 
 
-def _returns(series: Series, first: int, last: int) -> list[float]:
-    start = series.bucket - len(series.closes)
-    closes = series.closes[max(first - start, 0) : max(last - start, 0)]
-    return [math.log(after / before) for before, after in pairwise(closes)]
+def _between(told: Returns, first: int, last: int) -> list[float]:
+    start = told.end - len(told.values)
+    return told.values[max(first - start, 0) : max(last - start, 0)]
+
+
+def _direction(values: list[float]) -> list[float] | None:
+    if not values:
+        return None
+    mean = sum(values) / len(values)
+    apart = [value - mean for value in values]
+    length = math.sqrt(sum(value * value for value in apart))
+    return [value / length for value in apart] if length > 0 else None
 
 
 class Correlations:
     """Correlations already reckoned: one changes only when a step of the grid ends for one of the two."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], tuple[int, int, float | None]] = {}
+        self._returns: dict[str, Returns] = {}
+        self._known: dict[tuple[str, str], tuple[int, int, Decimal | None]] = {}
 
-    def between(self, markets: dict[str, Market], one: str, other: str, grid: GridSettings) -> float | None:
-        """``correlation`` of two symbols' markets."""
+    def between(self, markets: dict[str, Market], one: str, other: str, grid: GridSettings) -> Decimal | None:
+        """``correlation`` of two symbols' markets, to six digits."""
         left, right = markets.get(one), markets.get(other)
         if left is None or right is None:
             return None
         known = self._known.get((one, other))
-        at = (left.closes.bucket, right.closes.bucket)
-        if known is None or known[:2] != at:
-            known = self._known[one, other] = (*at, correlation(left.closes, right.closes, grid))
-        return known[2]
+        if known is not None and known[0] == left.closes.bucket and known[1] == right.closes.bucket:
+            return known[2]
+        rho = correlation(self._of(one, left.closes), self._of(other, right.closes), grid)
+        exact = None if rho is None else Decimal(f"{rho:.6f}")
+        self._known[one, other] = (left.closes.bucket, right.closes.bucket, exact)
+        return exact
+
+    def _of(self, symbol: str, series: Series) -> Returns:
+        known = self._returns.get(symbol)
+        if known is None or known.end != series.bucket:
+            known = self._returns[symbol] = returns(series)
+        return known

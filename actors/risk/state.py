@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.messages.control import TradingState, TradingStateChanged
-from actors.messages.signals import Evaluate, Verdict
+from actors.messages.signals import Evaluate
 from actors.risk.account import Account
 from actors.risk.book import Book
 from actors.risk.case import Feedback, View
@@ -25,12 +25,12 @@ DRAWDOWN = "DRAWDOWN"
 class RiskState(msgspec.Struct):
     """Everything the brain holds.
 
-    ``pending`` are trading states not yet seen in the journal. ``decisions`` are verdicts by
-    signal, ``settled`` the signals whose outcome the journal has, ``own`` those this incarnation
-    decided and the journal has not. ``approvals`` are times by
-    signal for the order rate, ``entries`` by strategy and symbol for the cooldown. ``waiting``
-    are questions that can't be answered yet. ``voices`` are by symbol and strategy, ``spoken`` the
-    signals the journal has and no verdict on.
+    ``pending`` are trading states not yet seen in the journal. ``verdicts`` are by signal, encoded, as
+    a snapshot copies them. ``settled`` are the signals whose outcome the journal has, ``own`` those this
+    incarnation decided and the journal has not. ``approvals`` are times by signal for the order rate,
+    ``entries`` by strategy and symbol for the cooldown. ``waiting`` are questions that can't be
+    answered yet. ``voices`` are by symbol and strategy, ``spoken`` the signals the journal has and no
+    verdict on.
     """
 
     version: int = VERSION
@@ -43,7 +43,7 @@ class RiskState(msgspec.Struct):
     trading: TradingStateChanged | None = None
     pending: list[TradingStateChanged] = []
     controls: dict[str, int] = {}
-    decisions: dict[str, Verdict] = {}
+    verdicts: dict[str, bytes] = {}
     settled: dict[str, int] = {}
     own: dict[str, int] = {}
     approvals: dict[str, int] = {}

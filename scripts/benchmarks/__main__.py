@@ -18,6 +18,7 @@ NAMES = {
     "journal": "records a second in flushed commits, and queries over a million records",
     "links": "one-way hop and messages a second of both links, against bare Ray actor calls",
     "pipeline": "market data to order, and signals a second through the whole lifecycle",
+    "risk": "1,000 signals a second through every gate of one risk supervisor",
     "strategies": "market data into 100 symbol strategies",
     "recovery": "kill -9 to the successor's first message, against a bare Ray restart",
     "simulation": "simulated events a second",

@@ -23,8 +23,10 @@ from actors.messages.orders import Filled
 from actors.messages.signals import Approved, Emit, Generated
 from actors.risk.brain import KINDS as RISK_KINDS
 from actors.risk.brain import RiskBrain
+from actors.risk.fold import recall
 from actors.risk.settings import HighTrack, RiskSettings
 from actors.risk.state import RiskState
+from exchanges.model.flow import Bracket, Chase, Flow, Twap
 from exchanges.model.order import OrderType, Side
 from exchanges.model.position import Position
 from exchanges.model.venue import VENUE_PORT
@@ -73,11 +75,12 @@ class AttackerBrain(RogueBrain):
         price = PRICES.get(symbol, 1.0)
         notional = rng.choice((None, 0.01, 200, 500, 900, 1_400, 1_900, 1_990, 2_500, 20_000, 1e9))
         limit = rng.choice((None, None, None, 0.5, 0.999, 1.001, 2.0))
+        side, reduce_only = rng.choice((Side.BUY, Side.SELL)), rng.random() < 0.15
         return Signal(
             id=signal_id(strategy, symbol, cause, 0),
             strategy=strategy,
             symbol=symbol,
-            side=rng.choice((Side.BUY, Side.SELL)),
+            side=side,
             conviction=rng.choice((1.0, 0.9, 0.5, 0.0)),
             created_ns=now,
             ttl_ns=rng.choice((SECOND, SECOND, 20 * MILLISECOND, 60 * SECOND)),
@@ -85,8 +88,24 @@ class AttackerBrain(RogueBrain):
             reason=str(number),
             quantity=None if notional is None else Decimal(f"{notional / price:.3f}"),
             limit_price=None if limit is None else Decimal(f"{price * limit:.1f}"),
-            reduce_only=rng.random() < 0.15,
+            reduce_only=reduce_only,
+            flow=None if reduce_only or rng.random() < 0.7 else _flow(rng, price, side),
         )
+
+
+def _flow(rng: random.Random, price: float, side: Side) -> Flow:
+    """A way of several orders, soon over, whose exits are near enough to be met."""
+    above, below = (Decimal(f"{price * (1 + way * rng.choice((0.0002, 0.002))):.1f}") for way in (1, -1))
+    take, stop = (above, below) if side is Side.BUY else (below, above)
+    lasting = 400 * MILLISECOND
+    return rng.choice(
+        (
+            Twap(200 * MILLISECOND, 3),
+            Chase(interval_ns=20 * MILLISECOND, moves=3, patience_ns=100 * MILLISECOND),
+            Bracket(take, stop, lifetime_ns=lasting),
+            Bracket(take, stop, lifetime_ns=lasting),
+        )
+    )
 
 
 class AttackAudit(Audit):
@@ -151,7 +170,7 @@ class AttackAudit(Audit):
             if (process.epoch, found) in self.grants:
                 continue
             self.grants.add((process.epoch, found))
-            verdict = state.decisions.get(found)
+            verdict = recall(state, found)
             if verdict is not None and verdict.order is not None and not verdict.order.reduce_only:
                 self._losses(state.seq)
 

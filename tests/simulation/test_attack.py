@@ -29,6 +29,15 @@ OPEN = RiskSettings(
 SEEDS = min(int(os.environ.get("BIGWHEEL_SEEDS", "200")), 24)
 
 
+REGRESSIONS: dict[int, str] = {1473: "reduce-only-fills-that-were-told-of-late-were-left-out"}
+"""Seeds that once found a defect; ``tests/unit/test_risk_late.py`` holds what was found fast."""
+
+
+@pytest.mark.parametrize("seed", REGRESSIONS, ids=REGRESSIONS.values())
+def test_what_once_failed_holds(seed: int) -> None:
+    assert run_seed(seed, name="attack")[0].failure == ""
+
+
 @pytest.mark.timeout(600)
 def test_no_limit_is_exceeded_whatever_strategies_emit_and_whatever_fails() -> None:
     outcomes = list(run_seeds(range(SEEDS), 2, name="attack"))

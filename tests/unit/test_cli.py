@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from actors.bus.turn import keys_of
-from actors.messages.learning import FeedbackIssued, Lesson
+from actors.messages.learning import Ban, FeedbackIssued, Lesson, Policy, PolicyIssued, Stage
 from actors.messages.signals import (
     Approved,
     Blocked,
@@ -24,6 +24,7 @@ from actors.messages.signals import (
     Learned,
     Step,
 )
+from actors.risk.settings import HighTrack
 from exchanges.model.order import OrderStatus
 from runtime.journal.store import LmdbJournal
 from runtime.message import Message
@@ -31,6 +32,7 @@ from strategies.signal import Signal, client_order_id
 from tests.unit.brain_context import SECOND, START_NS
 from tests.unit.brain_samples import BTC, ETH, make_approved, make_filled, make_signal, order_changed
 from tests.unit.front_door import bigwheel, refused
+from tests.unit.risk_desk import Desk
 
 STEPS = (
     Step("gates", False, "EXPOSURE_LIMIT_SYMBOL", {"exposure": "1200", "limit": "1000"}),
@@ -193,6 +195,36 @@ def test_why_tells_an_executed_signal_from_market_data_to_lesson(store: Path) ->
     ):
         assert text in told
     assert numbered[1].endswith("because of #1: EVALUATING, put to the risk supervisor (attempt 1)")
+
+
+def test_why_tells_each_step_of_a_real_evaluation_with_its_numbers(tmp_path: Path) -> None:
+    desk, scribe = Desk(high=HighTrack(0.5)), Scribe(tmp_path)
+    knots = ((0.0, 0.5), (1.0, 0.7))
+    policy = Policy(3, {"flow|": 2.0}, {f"trend|{BTC}": knots}, bans={f"trend|{ETH}": Ban(1 << 62, "decayed")})
+    desk.entry(PolicyIssued(policy, Stage.TRIAL, 1.0))
+    told = []
+    for ordinal, symbol in enumerate((BTC, ETH)):
+        signal = desk.signal(ordinal, symbol=symbol, sources={"flow": 0.8, "noise": -0.1})
+        verdict, about = desk.ask(signal), scribe.begin(signal)
+        learned = ("quiet-ranging", verdict.policy, verdict.arm)
+        if verdict.order is not None:
+            scribe.write(Approved(*about, verdict.order, verdict.steps, *learned), "risk")
+        else:
+            scribe.write(Blocked(*about, verdict.gate, verdict.code, verdict.detail, verdict.steps, *learned), "risk")
+        told.append(signal.id)
+    scribe.close()
+    good, bad = (bigwheel("why", signal_id, "--store", tmp_path).out for signal_id in told)
+    for text in (
+        "opinion of flow = +0.8",
+        "judged by policy 3, on the trial side of a trial, in a market that was quiet-ranging",
+        "passed ensemble flow=0.8 weight=2 age_ns=0 noise=-0.1 weight=1 age_ns=0 combined=0.5 side=buy",
+        "passed conviction conviction=0.5 threshold=0 by=settings policy=3 arm=trial",
+        "passed sizing track=high method=fixed fraction=0.01 multiplier=1 by=settings equity=10000 share=1",
+        "passed correlated_exposure exposure=100.3",
+        "passed dry_run strategy=trend quantity=1.000",
+    ):
+        assert text in good
+    assert "DENIED bans [BANNED] scope=" in bad and "reason=decayed policy=3" in bad
 
 
 def test_why_takes_a_client_order_id_too(store: Path) -> None:

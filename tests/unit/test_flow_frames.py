@@ -10,7 +10,16 @@ import pytest
 
 from actors.bus.frame import Frame
 from actors.messages.orders import Filled, FlowEnded, LegPlanned, LegRefused, OrderChanged, Watch, Watching
-from actors.messages.signals import Approved, ApprovedOrder, Emit, Executed, LifecycleViolation, Verdict, Withdraw
+from actors.messages.signals import (
+    Approved,
+    ApprovedOrder,
+    Blocked,
+    Emit,
+    Executed,
+    LifecycleViolation,
+    Verdict,
+    Withdraw,
+)
 from actors.strategy.brain import StrategyBrain
 from actors.strategy.settings import BrainSettings
 from exchanges.model.flow import (
@@ -31,6 +40,7 @@ from exchanges.model.flow import (
 )
 from exchanges.model.market import Trade
 from exchanges.model.order import Order, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.position import Position
 from strategies.errors import HookError
 from strategies.signal import Signal, client_order_id
 from strategies.strategy import Strategy
@@ -205,9 +215,39 @@ def test_the_exits_of_a_bracket_add_nothing_and_hold_no_room() -> None:
     desk.entry(Executed(signal.id, "trend", BTC, client_order_id(signal.id), D(2), D(100)))
     desk.entry(leg(signal, 2, "2", Role.TAKE, side=Side.SELL, reduce_only=True))
     bounds = desk.brain._state.book.bounds(BTC)
-    assert (bounds.low, bounds.high) == (2, 2)
+    assert (bounds.low, bounds.high) == (0, 2), "it may have closed already, and be told of later"
     assert desk.brain._state.book.closable(BTC, Side.SELL) == 2
     assert desk.ask(desk.signal(77, side=Side.BUY, quantity=D(1))).order is not None, "it is no entry under way"
+
+
+def test_an_exit_of_a_bracket_that_is_out_counts_until_its_fills_are_in() -> None:
+    desk = Desk()
+    signal, _ = approved(desk, Bracket(D(110), D(90)), quantity=D(2))
+    desk.entry(leg(signal, 1, "2"))
+    desk.entry(leg_filled(signal, 1, "2"))
+    desk.entry(FlowEnded(signal.id, "trend", BTC, D(2), D(100), "flow", "FILLED", "", True, True))
+    take = {"side": Side.SELL, "reduce_only": True}
+    desk.entry(leg(signal, 2, "2", Role.TAKE, **take))
+    desk.entry(Executed(signal.id, "trend", BTC, client_order_id(signal.id), D(2), D(100)))
+    desk.approve(desk.signal(77, side=Side.SELL, quantity=D(5), strategy="other"))
+    bounds = desk.brain._state.book.bounds(BTC)
+    assert (bounds.low, bounds.high) == (-5, 2)
+    done = leg_order(signal, 2, "2", status=OrderStatus.FILLED, filled=D(2), **take)
+    desk.entry(OrderChanged(signal.id, "trend", done))
+    assert desk.brain._state.book.bounds(BTC).low == -5, "its fill is still missing"
+    held = msgspec.structs.replace(leg_filled(signal, 2, "2", Side.SELL), position=Position(BTC))
+    desk.entry(held)
+    bounds = desk.brain._state.book.bounds(BTC)
+    assert (bounds.low, bounds.high) == (-5, 0)
+
+
+def test_nothing_is_left_of_a_flow_that_was_never_sent() -> None:
+    desk = Desk()
+    desk.hold("2")
+    signal, _ = approved(desk, Oco(D(110), D(90)), side=Side.SELL, reduce_only=True, quantity=D(2))
+    desk.entry(Blocked(signal.id, "trend", BTC, "connection", "RISK_DOWN", "no link to risk"))
+    book = desk.brain._state.book
+    assert (book.commitments, book.frames) == ({}, {})
 
 
 def test_waiting_exits_stand_in_no_other_exits_way() -> None:

@@ -15,7 +15,7 @@ _ZERO = Decimal(0)
 
 def daily_loss(case: Case) -> Step:
     """Realised and unrealised loss since the UTC day began."""
-    loss, limit = case.book.loss(), case.settings.daily_loss
+    loss, limit = case.book.day_start - case.sheet.profit, case.settings.daily_loss
     seen = {"loss": short(loss), "limit": str(limit)}
     if loss >= limit and not case.lowers:
         return denied("daily_loss", "DAILY_LOSS", seen)
@@ -24,7 +24,7 @@ def daily_loss(case: Case) -> Step:
 
 def drawdown(case: Case) -> Step:
     """How far equity is below its highest, over all time, as a share of that."""
-    fallen, limit = case.account.drawdown(case.book.profit()), case.settings.max_drawdown
+    fallen, limit = case.account.drawdown(case.sheet.profit), case.settings.max_drawdown
     share = drawdown_share(fallen, case.equity)
     seen = {"drawdown": short(share), "fallen": short(fallen), "equity": short(case.equity), "limit": str(limit)}
     if share >= limit and not case.lowers:
@@ -47,7 +47,8 @@ def daily_budget(case: Case) -> Step:
 
 def buying_power(case: Case) -> Step:
     """What the venue's exposure binds, against the equity there: margin for perpetuals, the whole for all else."""
-    bound, equity, margined = _bound(case)
+    bound, equity, known = case.sums.bound, _equity(case), case.instrument
+    margined = known is not None and known.kind is ContractKind.LINEAR_PERPETUAL
     seen = {"bound": short(bound), "equity": short(equity), "leverage": str(case.settings.leverage)}
     if bound > equity and not case.lowers:
         return denied("buying_power", "MARGIN" if margined else "BUYING_POWER", seen)
@@ -56,7 +57,7 @@ def buying_power(case: Case) -> Step:
 
 def cash_reserve(case: Case) -> Step:
     """The share of the venue's equity that has to stay free."""
-    bound, equity, _ = _bound(case)
+    bound, equity = case.sums.bound, _equity(case)
     reserve = equity * case.settings.cash_reserve
     seen = {"free": short(equity - bound), "reserve": short(reserve)}
     if equity - bound < reserve and not case.lowers:
@@ -64,20 +65,5 @@ def cash_reserve(case: Case) -> Step:
     return passed("cash_reserve", seen)
 
 
-def _bound(case: Case) -> tuple[Decimal, Decimal, bool]:
-    """What the venue's exposure binds with the order, the equity there, and whether the order is on margin."""
-    total = _ZERO
-    for symbol, line in case.lines.items():
-        if line.venue == case.venue:
-            total += line.stake / _leverage(case, symbol)
-    known = case.instrument
-    margined = known is not None and known.kind is ContractKind.LINEAR_PERPETUAL
-    return total, case.view.state.equity if case.view else _ZERO, margined
-
-
-def _leverage(case: Case, symbol: str) -> Decimal:
-    """Exposure for each dollar of margin; 1 for what is paid in full, and for what is not known."""
-    known = case.instruments.get(symbol)
-    if known is None or known.kind is not ContractKind.LINEAR_PERPETUAL:
-        return Decimal(1)
-    return min(case.settings.leverage, max(known.max_leverage, Decimal(1)))
+def _equity(case: Case) -> Decimal:
+    return case.view.state.equity if case.view else _ZERO

@@ -9,8 +9,6 @@ from actors.risk.case import Case
 from actors.risk.gates.steps import denied, limited, passed, short
 from exchanges.model.order import Side
 
-_ZERO = Decimal(0)
-
 
 def symbol_notional(case: Case) -> Step:
     """The symbol's worst-case exposure with this order."""
@@ -21,13 +19,10 @@ def strategy_notional(case: Case) -> Step:
     """What the strategy's own holdings and orders can come to, against its share of the total limit."""
     signal, drawn = case.signal, case.plan
     limit = case.settings.total_notional * case.settings.share(signal.strategy)
-    own = case.sheet.strategy(signal.strategy, case.account.holdings)
+    total = case.sheet.strategy(signal.strategy, case.account.holdings)
     if drawn is not None and not drawn.reduce_only:
-        after = case.sheet.after(signal.symbol, signal.side, drawn.quantity, (drawn.worst, drawn.price))
-        before = case.sheet.line(signal.symbol)
-        grown = max(after.long - before.long, after.short - before.short, _ZERO)
-        own = {**own, signal.symbol: own.get(signal.symbol, _ZERO) + grown}
-    total = sum(own.values(), _ZERO)
+        before, after = case.sheet.line(signal.symbol), case.line
+        total += max(after.long - before.long, after.short - before.short)
     return limited(case, "strategy_notional", "EXPOSURE_LIMIT_STRATEGY", total, limit, strategy=signal.strategy)
 
 
@@ -35,22 +30,20 @@ def venue_notional(case: Case) -> Step:
     """The worst-case exposure of all symbols of the venue."""
     settings, own = case.settings, case.settings.at(case.venue).venue_notional
     limit = own or settings.venue_notional or settings.total_notional
-    total = sum((line.stake for line in case.lines.values() if line.venue == case.venue), _ZERO)
-    return limited(case, "venue_notional", "EXPOSURE_LIMIT_VENUE", total, limit, venue=case.venue)
+    return limited(case, "venue_notional", "EXPOSURE_LIMIT_VENUE", case.sums.venue, limit, venue=case.venue)
 
 
 def total_notional(case: Case) -> Step:
     """The worst-case exposure of all symbols with this order."""
-    total = sum((line.stake for line in case.lines.values()), _ZERO)
-    return limited(case, "total_notional", "EXPOSURE_LIMIT_TOTAL", total, case.settings.total_notional)
+    return limited(case, "total_notional", "EXPOSURE_LIMIT_TOTAL", case.sums.total, case.settings.total_notional)
 
 
 def category_share(case: Case) -> Step:
     """The share of the total limit that the symbol's category takes; what is of no known category counts with each."""
     category = case.category(case.signal.symbol)
     limit = case.settings.total_notional * case.settings.category_share
-    same = [line.stake for symbol, line in case.lines.items() if case.category(symbol) in (category, "")]
-    return limited(case, "category_share", "EXPOSURE_LIMIT_CATEGORY", sum(same, _ZERO), limit, category=category)
+    alike = case.sums.category
+    return limited(case, "category_share", "EXPOSURE_LIMIT_CATEGORY", alike, limit, category=category)
 
 
 def correlated_exposure(case: Case) -> Step:
@@ -65,18 +58,19 @@ def correlated_exposure(case: Case) -> Step:
     symbol, buys = case.signal.symbol, case.signal.side is Side.BUY
     limit = case.settings.total_notional * case.settings.correlated_share
     own = case.line.long if buys else case.line.short
-    total, unknown, most = own, 0, ("none", 0.0)
+    total, unknown, most, closest = own, 0, Decimal(0), "none"
     for name, line in case.lines.items():
         if name == symbol:
             continue
         rho = case.correlations.between(case.markets, symbol, name, case.settings.grid)
-        unknown += rho is None
-        known = 1.0 if rho is None else rho
         same, other = (line.long, line.short) if buys else (line.short, line.long)
-        total += Decimal(f"{abs(known):.6f}") * (same if known >= 0 else other)
-        if rho is not None and abs(rho) > abs(most[1]):
-            most = (name, rho)
-    more = {"own": short(own), "strongest": f"{most[0]} {most[1]:.2f}", "unknown": str(unknown)}
+        if rho is None:
+            unknown, total = unknown + 1, total + same
+            continue
+        total += rho * same if rho >= 0 else -rho * other
+        if abs(rho) > abs(most):
+            most, closest = rho, f"{name} {rho:.2f}"
+    more = {"own": short(own), "strongest": closest, "unknown": str(unknown)}
     return limited(case, "correlated_exposure", "EXPOSURE_LIMIT_CORRELATED", total, limit, **more)
 
 
