@@ -195,10 +195,17 @@ def _learned(event: Learned) -> list[str]:
 
 def _lesson(event: Lesson) -> list[str]:
     kind = "what it missed" if event.counterfactual else "its outcome"
-    return [
+    held = "" if event.counterfactual else f", slippage {event.slippage:+.6f}, held {event.holding_ns / 1e9:g} s"
+    lines = [
         f"{kind}: {event.value:+.6f} from {event.entry_price:g} to {event.exit_price:g} "
-        f"over {event.horizon_ns / 1e9:g} s"
+        f"over {event.horizon_ns / 1e9:g} s",
+        f"on the way {event.adverse:+.6f} to {event.favourable:+.6f}; fees {event.fees:.6f}{held}; "
+        f"stake {event.stake:.8g}",
     ]
+    if event.policy or event.arm or event.regime:
+        arm = f", {event.arm} side of a trial" if event.arm else ""
+        lines.append(f"judged by policy {event.policy} in regime {event.regime or 'unknown'}{arm}")
+    return lines + ([f"not counted: {event.reason}"] if event.reason else [])
 
 
 def _violation(event: LifecycleViolation) -> list[str]:

@@ -11,7 +11,7 @@ from actors.bus.ledger import BusState
 from actors.bus.settings import BusSettings
 from actors.bus.turn import Turn
 from actors.messages.control import ActorRestarted, ActorStopped, ControlTaken, DeadLetter, TradingStateChanged
-from actors.messages.learning import FeedbackIssued, Lesson
+from actors.messages.learning import FeedbackIssued, Lesson, PolicyIssued
 from actors.messages.orders import (
     Adopted,
     ExchangeState,
@@ -43,6 +43,7 @@ _HANDLERS: dict[type[Message], Callable[[Turn, Any], None]] = {
     Withdraw: flows.withdraw,
     Lesson: lessons.lesson,
     FeedbackIssued: lessons.feedback,
+    PolicyIssued: lessons.policy,
     TradingStateChanged: notices.trading_state,
     SymbolHalted: notices.symbol_halted,
     Repaired: notices.repaired,

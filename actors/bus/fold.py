@@ -13,7 +13,7 @@ from actors.bus.ledger import Closed, Ledger, Live
 from actors.bus.lifecycle import STATE_OF
 from actors.bus.settings import BusSettings
 from actors.messages.control import ActorRestarted, ControlTaken, TradingStateChanged
-from actors.messages.learning import FeedbackIssued, Lesson
+from actors.messages.learning import FeedbackIssued, Lesson, PolicyIssued
 from actors.messages.orders import (
     Adopted,
     ExchangeState,
@@ -83,6 +83,10 @@ def adoption_key(adopted: Adopted) -> str:
 
 def execution_key(filled: Filled) -> str:
     return f"{filled.fill.symbol.partition(':')[0]}/{filled.fill.execution_id}"
+
+
+def policy_key(issued: PolicyIssued) -> str:
+    return f"{issued.policy.version}|{issued.stage.value}"
 
 
 def feedback_key(strategy: str, symbol: str) -> str:
@@ -260,6 +264,10 @@ def _feedback(ledger: Ledger, settings: BusSettings, event: FeedbackIssued, seq:
     ledger.feedback[feedback_key(event.strategy, event.symbol)] = event.version
 
 
+def _policy(ledger: Ledger, settings: BusSettings, event: PolicyIssued, seq: int, ts: int) -> None:
+    remember(ledger.policies, policy_key(event), seq, settings.recent_policies)
+
+
 def _control(ledger: Ledger, settings: BusSettings, event: ControlTaken, seq: int, ts: int) -> None:
     remember(ledger.controls, f"{event.control_id}|{event.actor}", seq, settings.recent_controls)
 
@@ -299,6 +307,7 @@ _FOLDS: dict[type[Message], _Fold] = {
     SymbolHalted: _halted,
     ExchangeState: _exchange,
     FeedbackIssued: _feedback,
+    PolicyIssued: _policy,
     ControlTaken: _control,
     ActorRestarted: _restarted,
 }

@@ -81,6 +81,7 @@ class Ledger(msgspec.Struct):
     repairs: dict[str, int] = {}
     controls: dict[str, int] = {}
     feedback: dict[str, int] = {}
+    policies: dict[str, int] = {}
     incarnations: dict[str, int] = {}
     halts: dict[str, SymbolHalted] = {}
     exchanges: dict[str, ExchangeState] = {}

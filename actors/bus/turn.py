@@ -7,7 +7,7 @@ from actors.bus.ledger import Ledger, Live
 from actors.bus.lifecycle import STATE_OF, TABLE
 from actors.bus.settings import BusSettings
 from actors.messages.control import ActorRestarted, ActorStopped, DeadLetter
-from actors.messages.learning import FeedbackIssued, Lesson
+from actors.messages.learning import FeedbackIssued, Lesson, PolicyIssued
 from actors.messages.orders import Adopted, ExchangeState, Filled, LegPlanned, OrderChanged
 from actors.messages.signals import (
     Approved,
@@ -34,6 +34,7 @@ _PATIENT = (
     Lesson,
     Learned,
     FeedbackIssued,
+    PolicyIssued,
     ExchangeState,
     SignalStuck,
     LifecycleViolation,

@@ -18,10 +18,10 @@ from actors.gateway.orders import Counter, Deliver
 
 log = logging.getLogger(__name__)
 
-ACTIONS = ("halt", "reduce", "resume", "panic", "pause", "unpause", "adopt", "stop")
-TARGETED = ("pause", "unpause", "adopt")
-"""Actions on one thing: a strategy by its actor's name, an order by the venue's id (``*``: all); the others act on
-everything."""
+ACTIONS = ("halt", "reduce", "resume", "panic", "pause", "unpause", "adopt", "rollback", "stop")
+TARGETED = ("pause", "unpause", "adopt", "rollback")
+"""Actions on one thing: a strategy by its actor's name, an order by the venue's id (``*``: all), a version of what
+was learned; the others act on everything."""
 
 FRESH_S = 0.5
 
@@ -107,4 +107,6 @@ def receivers(action: str, target: str, venues: Iterable[str]) -> list[str]:
     connections = [names.exchange(venue) for venue in venues]
     if action == "adopt":
         return connections
+    if action == "rollback":
+        return [names.LEARNER]
     return [target] if target else [*connections, names.RISK]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bigwheel.cli import control, data, download, execute, inspect, journal, orders, replay, run
+from bigwheel.cli import control, data, download, execute, inspect, journal, learning, orders, replay, run
 
 app = typer.Typer(
     name="bigwheel",
@@ -31,3 +31,4 @@ app.command("resume")(control.resume)
 app.command("stop")(control.stop)
 app.add_typer(journal.app, name="journal")
 app.add_typer(data.app, name="data")
+app.add_typer(learning.app, name="learning")

@@ -404,7 +404,7 @@ def test_an_action_nobody_carried_out_is_no_success() -> None:
     serve(backend, talk)
 
 
-@pytest.mark.parametrize(("action", "target"), [("pause", ""), ("halt", "bybit:BTCUSDT")])
+@pytest.mark.parametrize(("action", "target"), [("pause", ""), ("rollback", ""), ("halt", "bybit:BTCUSDT")])
 def test_an_action_that_would_reach_nobody_or_too_many_is_refused(action: str, target: str) -> None:
     done: list[str] = []
 
