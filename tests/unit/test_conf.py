@@ -136,6 +136,11 @@ def test_the_environment_is_read_as_the_type_of_its_field(name: str, text: str, 
     assert spot == value
 
 
+def test_what_tells_the_tests_where_their_data_lies_is_no_setting() -> None:
+    assert load("sim", environ={"BIGWHEEL_DATA": "/recorded", "BIGWHEEL_SEEDS": "5"}) == Settings()
+    assert "did you mean" in problems(BIGWHEEL_DATUM="1")[0] or "unknown key" in problems(BIGWHEEL_DATUM="1")[0]
+
+
 def test_the_environment_reaches_into_lists_and_venues() -> None:
     environ = {"BIGWHEEL_STRATEGIES__0__PARAMS__FAST": "3", "BIGWHEEL_EXCHANGE__BYBIT__RING": "16"}
     settings = load("sim", None, environ)
