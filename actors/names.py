@@ -16,6 +16,9 @@ STRATEGY = "strategy"
 LONGEST = 80
 """Characters of symbols in a name, at most."""
 
+SESSION_NOTE = "session.json"
+"""In a store: the word a session leaves of itself while it is up."""
+
 
 def exchange(venue: str) -> str:
     return f"exchange/{venue}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from actors.bus.lifecycle import STATE_OF
-from actors.messages.orders import ExchangeState, Filled, LegPlanned, OrderChanged, Repaired
+from actors.messages.orders import ExchangeState, Filled, LegPlanned, OrderChanged, Paid, Repaired
 from actors.messages.signals import SignalEvent
 from exchanges.model.order import Fill, Order
 from exchanges.model.position import Position
@@ -42,6 +42,8 @@ class Books:
         self.fills = 0
         self.positions: dict[str, Position] = {}
         self.repairs: list[Repaired] = []
+        self.payments: dict[str, Paid] = {}
+        """By venue and payment id."""
         self.accounts: dict[str, tuple[Decimal, Decimal]] = {}
         """Cash and equity by venue, as last told."""
 
@@ -66,6 +68,11 @@ class Books:
             self.repairs.append(event)
             if event.fill is not None:
                 self._book(event.fill)
+            elif event.recharged:
+                held = self._position(event.symbol)
+                self.positions[event.symbol] = held.recharge(held.quantity + event.recharged)
+        elif isinstance(event, Paid):
+            self._paid(event)
         elif isinstance(event, ExchangeState):
             self.accounts[event.venue] = (event.cash, event.equity)
 
@@ -79,13 +86,22 @@ class Books:
         if self._book(event.fill):
             self.fills += 1
 
+    def _paid(self, event: Paid) -> None:
+        key = f"{event.venue}/{event.payment_id}"
+        if key not in self.payments:
+            self.payments[key] = event
+            self.positions[event.symbol] = self._position(event.symbol).pay(event.amount)
+
+    def _position(self, symbol: str) -> Position:
+        return self.positions.get(symbol) or Position(symbol)
+
     def _book(self, fill: Fill) -> bool:
         """Move the position by an execution, once; whether it is new."""
         self.trades.append(fill)
         if fill.execution_id in self.executions:
             return False
         self.executions.add(fill.execution_id)
-        self.positions[fill.symbol] = self.positions.get(fill.symbol, Position(fill.symbol)).apply(fill)
+        self.positions[fill.symbol] = self._position(fill.symbol).apply(fill)
         return True
 
     @property
@@ -108,5 +124,5 @@ class Books:
 
     @property
     def realized(self) -> Decimal:
-        """Realised profit less fees over all positions."""
-        return sum((p.realized - p.fees for p in self.positions.values()), Decimal(0))
+        """Realised profit over all positions, with fees and payments."""
+        return sum((p.net for p in self.positions.values()), Decimal(0))

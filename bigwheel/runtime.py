@@ -21,6 +21,7 @@ from actors.tree import Planner
 from bigwheel.client import GatewayClient
 from bigwheel.errors import SessionError, UsageError
 from bigwheel.executions import ExecutionStatus, execute, execution_status, withdraw
+from bigwheel.orders import OrderRow, named, working
 from bigwheel.queries import SignalRow, open_journal, select
 from bigwheel.session import Session, start_ray
 from conf import Settings, load
@@ -122,7 +123,7 @@ class Runtime:
         """
         folder = load(config, {"store": str(store)} if store else None).store
         try:
-            found = json.loads((folder / "session.json").read_text())
+            found = json.loads((folder / names.SESSION_NOTE).read_text())
             settings = Settings.model_validate_json(json.dumps(found["settings"]))
             place = {"address": found["address"], "namespace": found["namespace"]}
         except (OSError, ValueError, KeyError) as error:
@@ -183,7 +184,7 @@ class Runtime:
         return handle
 
     def control(self, action: str, *, target: str = "", reason: str = "") -> str:
-        """``halt``, ``reduce``, ``resume`` or ``panic``; returns the id it is journaled under."""
+        """``halt``, ``reduce``, ``resume``, ``panic`` or ``adopt``; returns the id it is journaled under."""
         return self._client.control(action, target, reason or "asked for through the Python API")
 
     def status(self) -> dict[str, Any]:
@@ -253,6 +254,18 @@ class Runtime:
         """By symbol: position, average entry, realised and unrealised profit."""
         symbols: dict[str, dict[str, Any]] = self.status()["symbols"]
         return symbols
+
+    def orders(self, *, foreign: bool = False) -> list[OrderRow]:
+        """Working orders; with ``foreign`` those on the accounts that were placed elsewhere."""
+        return working(self.status(), foreign=foreign)
+
+    def adopt(self, venue_id: str, *, reason: str = "") -> str:
+        """Manage an order that was placed elsewhere (``*``: all of them) as ours; returns the id it is journaled under.
+
+        Raises:
+            UsageError: no such order is known.
+        """
+        return self.control("adopt", target=named(self.status(), venue_id), reason=reason)
 
     def shutdown(self) -> None:
         """End the session orderly if it was started here; otherwise only let go of it. Once is enough."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from actors.gateway.overview import overview
+from actors.names import SESSION_NOTE
 from actors.tree import SUPERVISOR, Planner
 from bigwheel.errors import SessionError
 from bigwheel.preflight import check, claim
@@ -146,6 +147,7 @@ class Session:
         try:
             start_ray(settings)
             _forget_sockets(settings)
+            (settings.store / SESSION_NOTE).unlink(missing_ok=True)
             root = start_root(spec, settings.ray.namespace, actor_class=SUPERVISOR)
             session = cls(settings, root, lock, owns_ray=owns_ray)
             session.dashboard = _dashboard()
@@ -221,14 +223,14 @@ class Session:
             "started_ns": self.started_ns,
             "settings": self.settings.model_dump(mode="json"),
         }
-        (self.settings.store / "session.json").write_text(json.dumps(note))
+        (self.settings.store / SESSION_NOTE).write_text(json.dumps(note))
 
     def stop(self, reason: str) -> None:
         """Stop orderly: no new orders, working ones cancelled, state saved, everything closed."""
         import ray
 
         stop_root(self.root, reason, self.settings.supervision.stop_timeout_s * 5)
-        (self.settings.store / "session.json").unlink(missing_ok=True)
+        (self.settings.store / SESSION_NOTE).unlink(missing_ok=True)
         if self._owns_ray:
             ray.shutdown()
         self._lock.free()

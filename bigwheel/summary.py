@@ -45,6 +45,7 @@ def summarize(settings: Settings, overview: dict[str, Any], began_ns: int) -> di
         "cash": str(books.cash),
         "equity": str(books.equity),
         "realized_pnl": str(books.realized),
+        "payments": {symbol: str(p.payments) for symbol, p in sorted(books.positions.items()) if p.payments},
         "restarts": dict(restarts),
         "venues": {venue: _venue(settings, venue, overview, books) for venue in settings.venues},
         "dead_letters": overview.get("counters", {}).get("dead_letters", 0),

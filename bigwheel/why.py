@@ -1,4 +1,4 @@
-"""The chain of causes of a signal or an order: from market data to fill and lesson."""
+"""The chain of causes of a signal or an order: from market data to fill, payments and lesson."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.messages.learning import FeedbackIssued, Lesson
-from actors.messages.orders import Filled, FlowEnded, LegPlanned, LegRefused, OrderChanged
+from actors.messages.orders import Adopted, Filled, FlowEnded, LegPlanned, LegRefused, OrderChanged, Paid
 from actors.messages.signals import (
     Approved,
     Blocked,
@@ -32,6 +32,8 @@ LIMIT = 1_000
 def find(journal: History, wanted: str) -> list[Record]:
     """The records of a signal id, or of the signal behind a client order id, oldest first.
 
+    An order that no signal led to (a panic's, an adopted one) has records of its own.
+
     Raises:
         UsageError: no record bears that id.
     """
@@ -40,8 +42,8 @@ def find(journal: History, wanted: str) -> list[Record]:
         return found
     for record in journal.read(0, 1, index="order", value=wanted):
         signal = record.correlation or dict(record.keys).get("signal", "")
-        if signal:
-            return journal.read(0, LIMIT, index="signal", value=signal)
+        index, value = ("signal", signal) if signal else ("order", wanted)
+        return journal.read(0, LIMIT, index=index, value=value)
     raise UsageError(
         f"expected the id of a signal or a client order id, found {wanted!r}, which no record of the journal "
         "bears; `bigwheel signals` lists the ids"
@@ -58,6 +60,7 @@ def explain(journal: History, wanted: str) -> list[str]:
         because = f", because of #{record.causation}" if record.causation else ""
         lines.append(f"#{record.seq} {stamp(record.ts)} {record.source}{because}: {said[0]}")
         lines.extend(f"    {line}" for line in said[1:])
+    lines.extend(_payments(journal, chain))
     lines.extend(_afterwards(journal, chain))
     return lines
 
@@ -124,6 +127,15 @@ def _executing(event: Executing) -> list[str]:
     return [f"EXECUTING as {event.client_id}"]
 
 
+def _adopted(event: Adopted) -> list[str]:
+    order = event.order
+    price = f" at {order.price}" if order.price is not None else ""
+    return [
+        f"adopted by {event.by} as {order.client_id}: {order.side} {order.quantity} {order.symbol} {order.type}{price}",
+        f"venue id {order.venue_id}, filled {order.filled} before",
+    ]
+
+
 def _order(event: OrderChanged) -> list[str]:
     order = event.order
     timing = []
@@ -183,10 +195,17 @@ def _learned(event: Learned) -> list[str]:
 
 def _lesson(event: Lesson) -> list[str]:
     kind = "what it missed" if event.counterfactual else "its outcome"
-    return [
+    held = "" if event.counterfactual else f", slippage {event.slippage:+.6f}, held {event.holding_ns / 1e9:g} s"
+    lines = [
         f"{kind}: {event.value:+.6f} from {event.entry_price:g} to {event.exit_price:g} "
-        f"over {event.horizon_ns / 1e9:g} s"
+        f"over {event.horizon_ns / 1e9:g} s",
+        f"on the way {event.adverse:+.6f} to {event.favourable:+.6f}; fees {event.fees:.6f}{held}; "
+        f"stake {event.stake:.8g}",
     ]
+    if event.policy or event.arm or event.regime:
+        arm = f", {event.arm} side of a trial" if event.arm else ""
+        lines.append(f"judged by policy {event.policy} in regime {event.regime or 'unknown'}{arm}")
+    return lines + ([f"not counted: {event.reason}"] if event.reason else [])
 
 
 def _violation(event: LifecycleViolation) -> list[str]:
@@ -200,6 +219,7 @@ _TELLERS: dict[str, Callable[[Any], list[str]]] = {
     "Blocked": _blocked,
     "Expired": _expired,
     "Executing": _executing,
+    "Adopted": _adopted,
     "OrderChanged": _order,
     "LegPlanned": _leg,
     "LegRefused": _leg_refused,
@@ -211,6 +231,26 @@ _TELLERS: dict[str, Callable[[Any], list[str]]] = {
     "Lesson": _lesson,
     "LifecycleViolation": _violation,
 }
+
+
+def _payments(journal: History, chain: list[Record]) -> list[str]:
+    """What was paid or received for the position that the signal's fills led to, until it was flat."""
+    fills = [record for record in chain if isinstance(record.event, Filled)]
+    if not fills or not isinstance(last := fills[-1].event, Filled) or not last.position.quantity:
+        return []
+    lines: list[str] = []
+    later = journal.read(fills[-1].seq, LIMIT, kinds=("Filled", "Paid"), index="symbol", value=last.fill.symbol)
+    for record in later:
+        event = record.event
+        if isinstance(event, Filled) and not event.position.tradable(event.lot).quantity:
+            break
+        if isinstance(event, Paid):
+            way = "received" if event.amount > 0 else "paid"
+            lines.append(
+                f"#{record.seq} {stamp(record.ts)} {record.source}: {event.kind} {way}, {abs(event.amount)} "
+                f"{event.currency} on a position of {event.position.quantity}; {event.position.payments:+f} so far"
+            )
+    return lines
 
 
 def _afterwards(journal: History, chain: list[Record]) -> list[str]:

@@ -14,6 +14,8 @@ from pydantic.fields import FieldInfo
 from conf.errors import ConfigError
 
 PREFIX = "BIGWHEEL_"
+OF_TESTS = frozenset(f"{PREFIX}{name}" for name in ("DATA", "EXPLORE", "FUZZ", "MATRIX", "SEEDS"))
+"""Variables with our prefix that are no settings: they tell the tests where data lies and how much to run."""
 FOLDER = Path(__file__).parent
 Location = tuple[str | int, ...]
 
@@ -165,7 +167,7 @@ def chain(name_or_path: str) -> list[tuple[Path, dict[str, Any]]]:
 def from_environment(environ: Mapping[str, str], model: type[BaseModel]) -> Iterator[tuple[Location, Any, str]]:
     """What ``BIGWHEEL_A__B=value`` sets: path, value, and the source to name in an error."""
     for name in sorted(environ):
-        if name.startswith(PREFIX):
+        if name.startswith(PREFIX) and name not in OF_TESTS:
             path = tuple(name[len(PREFIX) :].lower().split("__"))
             yield path, _typed(environ[name], field_at(model, path)), f"environment variable {name}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -66,7 +66,7 @@ class StrategySettings(Section):
 
 
 class LearnerSettings(Section):
-    """How outcomes become thresholds and size multipliers, and how far they may go."""
+    """How outcomes become policies, and how far these may go."""
 
     horizon_s: Seconds = Field(default=10.0, description="how long after a signal its outcome is measured")
     minimum_outcomes: Annotated[int, Field(ge=1)] = Field(default=5, description="outcomes before anything is changed")
@@ -83,7 +83,60 @@ class LearnerSettings(Section):
     size_min: Annotated[float, Field(ge=0)] = Field(default=0.25, description="the size multiplier's lower bound")
     size_max: Annotated[float, Field(gt=0)] = Field(default=2.0, description="the size multiplier's upper bound")
     max_step: Annotated[float, Field(gt=0)] = Field(
-        default=0.1, description="the largest change of either in one version"
+        default=0.1, description="the largest change of threshold, multiplier or probability in one version"
+    )
+    stage: Literal["off", "shadow", "trial", "full"] = Field(
+        default="full", description="the furthest stage a policy may reach by itself; off: none is made"
+    )
+    policy_every: Annotated[int, Field(ge=1)] = Field(
+        default=10, description="outcomes between the end of one candidate and the next"
+    )
+    shadow_samples: Annotated[int, Field(ge=0)] = Field(
+        default=20, description="signals a candidate is reckoned on before its trial; 0 skips the stage"
+    )
+    trial_samples: Annotated[int, Field(ge=0)] = Field(
+        default=30, description="signals on each side of a trial between two looks at it; 0 skips the stage"
+    )
+    trial_looks: Annotated[int, Field(ge=1)] = Field(default=4, description="looks at a trial, at most")
+    trial_share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.5, description="the share of the signals that a trial decides"
+    )
+    source_half_life: Annotated[float, Field(gt=0)] = Field(
+        default=100.0, description="outcomes of a source after which one counts half"
+    )
+    source_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.05, description="how much one usual outcome moves a source's weight, as a part of it"
+    )
+    weight_min: Annotated[float, Field(gt=0, le=1)] = Field(default=0.1, description="a source's least weight")
+    weight_max: Annotated[float, Field(ge=1)] = Field(default=4.0, description="a source's greatest weight")
+    weight_step: Annotated[float, Field(gt=1)] = Field(
+        default=2.0, description="the largest factor a weight changes by in one version"
+    )
+    drift_tolerance: Annotated[float, Field(ge=0)] = Field(
+        default=0.1, description="a fall of a source's mean outcome that is let pass, in its usual outcomes"
+    )
+    drift_threshold: Annotated[float, Field(gt=0)] = Field(
+        default=25.0, description="the sum of what outcomes lack beyond that, at which a source's memory is cut"
+    )
+    calibration_half_life: Annotated[float, Field(gt=0)] = Field(
+        default=200.0, description="outcomes after which one counts half for the probability of a win"
+    )
+    ban_s: Seconds = Field(default=3600.0, description="how long what has surely lost is banned")
+    ban_minimum: Annotated[int, Field(ge=2)] = Field(
+        default=30, description="outcomes without which a strategy is not banned on a symbol"
+    )
+    ban_strength: Annotated[float, Field(gt=0)] = Field(
+        default=3.0, description="standard errors below 0 of the mean outcome, from which it is"
+    )
+    pattern_samples: Annotated[int, Field(ge=40, le=2000)] = Field(
+        default=400, description="the latest signals of a strategy that patterns are looked for in"
+    )
+    pattern_every: Annotated[int, Field(ge=1)] = Field(default=50, description="outcomes between two looks for them")
+    pattern_minimum: Annotated[int, Field(ge=5)] = Field(
+        default=30, description="signals of a pattern in the earlier half of the samples, at least"
+    )
+    pattern_rate: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.05, description="the share of false ones among the patterns found, before they are checked"
     )
 
     @model_validator(mode="after")

@@ -36,6 +36,16 @@ class Exchange(Protocol):
     venue: str
     capabilities: Capabilities
 
+    async def check(self, symbols: Sequence[str]) -> None:
+        """Ask the venue whether it lists ``symbols`` and takes the key, before anything is begun. Nothing is reported.
+
+        A venue that can't be reached is no error here: ``connect`` deals with that.
+
+        Raises:
+            SetupError: something has to be mended: symbol, key, account. ``AccessError.failure`` is the venue's answer
+                to a key that it does not take.
+        """
+
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         """Load instruments, open the streams and report ``InstrumentsReport`` and ``StreamStatus``.
 

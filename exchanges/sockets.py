@@ -17,7 +17,7 @@ import msgspec
 
 from exchanges.fields import WireError
 from exchanges.interface import Sink
-from exchanges.streams import StreamError, StreamKeeper, StreamPace
+from exchanges.streams import AccessError, StreamError, StreamKeeper, StreamPace
 from exchanges.tasks import end
 
 A = TypeVar("A")
@@ -114,7 +114,7 @@ class SocketStream(StreamKeeper, Generic[A]):
                     url, headers=headers, autoping=False, max_msg_size=_LARGEST_FRAME
                 )
         except aiohttp.WSServerHandshakeError as error:
-            raise StreamError(_refused(error.status, error.message)) from error
+            raise refused(error.status, error.message) from error
         except TimeoutError as error:
             raise StreamError(f"no handshake within {self.pace.connect_timeout_s:g} s") from error
         self._heard_s = self._probed_s = time.monotonic()
@@ -218,10 +218,13 @@ class SocketStream(StreamKeeper, Generic[A]):
             self.malformed(text, f"{type(error).__name__}: {error}")
 
 
-def _refused(status: int, message: str) -> str:
+def refused(status: int, message: str) -> StreamError:
+    """What a handshake that was answered with an HTTP status comes to."""
     if status in (401, 403):
-        return f"the venue refuses the key (HTTP {status} {message}); check key, mode and this machine's clock"
-    return f"handshake refused: HTTP {status} {message}"
+        return AccessError(
+            f"the venue refuses the key (HTTP {status} {message}); check key, mode and this machine's clock"
+        )
+    return StreamError(f"handshake refused: HTTP {status} {message}")
 
 
 def _ending(message: aiohttp.WSMessage, socket: aiohttp.ClientWebSocketResponse) -> str:

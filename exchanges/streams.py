@@ -7,13 +7,16 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
+from exchanges.failures import Failure, FailureKind, VenueError
 from exchanges.interface import Sink
 from exchanges.model.venue import VENUE_PORT, StreamStatus
+from runtime.errors import SetupError
 from runtime.lifecycle import DeadLetter
 from runtime.message import Message
 
@@ -32,6 +35,41 @@ def _now() -> float:
 
 class StreamError(Exception):
     """Why a connection of a stream has ended; the text is the reason its ``StreamStatus`` gives."""
+
+
+class AccessError(StreamError, SetupError):
+    """A connection can't come about before somebody mends something: the key, the account, the symbols.
+
+    ``failure`` is the venue's answer where it does not take the key.
+    """
+
+    def __init__(self, text: str, failure: Failure | None = None) -> None:
+        super().__init__(text)
+        self.failure = failure
+
+
+def refusal(what: str, error: VenueError) -> StreamError:
+    """What a failed call before a connection means for it: one that refuses the key has to be mended."""
+    failure = error.failure
+    text = f"{what}: {failure.code} {failure.reason}".strip()
+    return AccessError(text, failure) if failure.kind is FailureKind.UNAUTHORISED else StreamError(text)
+
+
+@contextmanager
+def before_the_start(venue: str) -> Iterator[None]:
+    """What is found wrong before a session begins: an ``AccessError`` ends it, what only fails now is told.
+
+    Raises:
+        SetupError: somebody has to mend something.
+    """
+    try:
+        yield
+    except SetupError:
+        raise
+    except (StreamError, VenueError) as error:
+        logger.warning("%s could not be asked before the start: %s", venue, error)
+    except ValueError as error:
+        raise AccessError(str(error)) from error
 
 
 class StreamPace(msgspec.Struct, frozen=True, kw_only=True):

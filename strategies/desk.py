@@ -69,12 +69,13 @@ class Desk:
 
     ``symbol`` is the first of ``symbols``. ``trigger`` and ``kind`` say what the next signal comes
     from when it is not the market data in hand (a fill, feedback, a timer); ``ordinal`` counts the
-    signals of one trigger. ``latest`` is the newest data of each symbol that had a price.
+    signals of one trigger. ``latest`` is the newest data of each symbol that had a price, ``lots``
+    the quantity steps as last heard of.
     """
 
     __slots__ = (
-        "data", "driver", "dry_run", "given", "kind", "label", "latest", "ordinal", "params", "positions", "symbol",
-        "symbols", "thresholds", "trigger", "ttl_ns", "warming",
+        "data", "driver", "dry_run", "given", "kind", "label", "latest", "lots", "ordinal", "params", "positions",
+        "symbol", "symbols", "thresholds", "trigger", "ttl_ns", "warming",
     )  # fmt: skip
 
     def __init__(
@@ -84,6 +85,7 @@ class Desk:
         self.symbols = symbols or (symbol,)
         self.given, self.params = dict(given), params
         self.positions = {each: Position(each) for each in self.symbols}
+        self.lots: dict[str, Decimal] = {}
         self.thresholds = dict.fromkeys(self.symbols, 0.0)
         self.ttl_ns = 10 * SECOND
         self.dry_run = self.warming = False
@@ -96,6 +98,11 @@ class Desk:
     def position(self) -> Position:
         """The position in the first symbol."""
         return self.positions[self.symbol]
+
+    def held(self, symbol: str) -> Position:
+        """What the strategy may trade of a position: whole lots."""
+        lot = self.lots.get(symbol)
+        return self.positions[symbol].tradable(lot) if lot else self.positions[symbol]
 
     @property
     def threshold(self) -> float:

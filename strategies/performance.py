@@ -126,7 +126,7 @@ class Performance:
         state, symbol = self.state, fill.symbol
         state.fills += 1
         state.turnover += float(fill.quantity * fill.price)
-        result = state.results.get(symbol, 0.0) + float(after.realized - before.realized - (after.fees - before.fees))
+        result = state.results.get(symbol, 0.0) + float(after.net - before.net)
         state.results[symbol] = result
         if before.quantity and before.quantity * after.quantity <= 0:
             del state.results[symbol]
@@ -166,7 +166,7 @@ class Performance:
         for symbol, held in positions.items():
             quantity, cost = float(held.quantity), float(held.cost)
             worth = quantity * price if (price := prices.get(symbol, 0.0)) else cost
-            profit += float(held.realized - held.fees) + worth - cost
+            profit += float(held.net) + worth - cost
             notional += abs(worth)
         return profit, notional
 

@@ -181,13 +181,13 @@ class Strategy:
 
     @property
     def position(self) -> Position:
-        """What its own fills add up to; other strategies' fills on the symbol are not in it."""
-        return self.desk.position
+        """What its own fills add up to, in whole lots; other strategies' fills on the symbol are not in it."""
+        return self.desk.held(self.desk.symbol)
 
     @property
     def positions(self) -> Mapping[str, Position]:
         """``position`` by symbol."""
-        return self.desk.positions
+        return {symbol: self.desk.held(symbol) for symbol in self.desk.symbols}
 
     @property
     def now(self) -> int:
@@ -262,7 +262,7 @@ class Strategy:
     def exit(self, reason: str = "", conviction: float = 1.0, symbol: str = "", **options: Any) -> str:
         """Close the whole position with a reduce-only signal; an empty string when there is none."""
         symbol = self.desk.listed(symbol)
-        held: Decimal = self.desk.positions[symbol].quantity
+        held: Decimal = self.desk.held(symbol).quantity
         if not held:
             return ""
         side = Side.SELL if held > 0 else Side.BUY

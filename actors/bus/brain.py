@@ -11,13 +11,15 @@ from actors.bus.ledger import BusState
 from actors.bus.settings import BusSettings
 from actors.bus.turn import Turn
 from actors.messages.control import ActorRestarted, ActorStopped, ControlTaken, DeadLetter, TradingStateChanged
-from actors.messages.learning import FeedbackIssued, Lesson
+from actors.messages.learning import FeedbackIssued, Lesson, PolicyIssued
 from actors.messages.orders import (
+    Adopted,
     ExchangeState,
     Filled,
     FlowEnded,
     LegPlanned,
     OrderChanged,
+    Paid,
     Repaired,
     SymbolHalted,
 )
@@ -41,9 +43,12 @@ _HANDLERS: dict[type[Message], Callable[[Turn, Any], None]] = {
     Withdraw: flows.withdraw,
     Lesson: lessons.lesson,
     FeedbackIssued: lessons.feedback,
+    PolicyIssued: lessons.policy,
     TradingStateChanged: notices.trading_state,
     SymbolHalted: notices.symbol_halted,
     Repaired: notices.repaired,
+    Paid: notices.paid,
+    Adopted: notices.adopted,
     ExchangeState: notices.exchange_state,
     ControlTaken: notices.control_taken,
     ActorRestarted: notices.restarted,

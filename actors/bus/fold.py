@@ -13,14 +13,16 @@ from actors.bus.ledger import Closed, Ledger, Live
 from actors.bus.lifecycle import STATE_OF
 from actors.bus.settings import BusSettings
 from actors.messages.control import ActorRestarted, ControlTaken, TradingStateChanged
-from actors.messages.learning import FeedbackIssued, Lesson
+from actors.messages.learning import FeedbackIssued, Lesson, PolicyIssued
 from actors.messages.orders import (
+    Adopted,
     ExchangeState,
     Filled,
     FlowEnded,
     LegPlanned,
     LegRefused,
     OrderChanged,
+    Paid,
     Repaired,
     SymbolHalted,
 )
@@ -71,8 +73,20 @@ def repair_key(repaired: Repaired) -> str:
     return f"{repaired.venue}/{repaired.id}"
 
 
+def payment_key(paid: Paid) -> str:
+    return f"{paid.venue}/{paid.payment_id}"
+
+
+def adoption_key(adopted: Adopted) -> str:
+    return f"{adopted.venue}/{adopted.order.client_id}"
+
+
 def execution_key(filled: Filled) -> str:
     return f"{filled.fill.symbol.partition(':')[0]}/{filled.fill.execution_id}"
+
+
+def policy_key(issued: PolicyIssued) -> str:
+    return f"{issued.policy.version}|{issued.stage.value}"
 
 
 def feedback_key(strategy: str, symbol: str) -> str:
@@ -196,6 +210,14 @@ def _repaired(ledger: Ledger, settings: BusSettings, event: Repaired, seq: int, 
         remember(ledger.repairs, repair_key(event), seq, settings.recent_repairs)
 
 
+def _paid(ledger: Ledger, settings: BusSettings, event: Paid, seq: int, ts: int) -> None:
+    remember(ledger.payments, payment_key(event), seq, settings.recent_payments)
+
+
+def _adopted(ledger: Ledger, settings: BusSettings, event: Adopted, seq: int, ts: int) -> None:
+    remember(ledger.adoptions, adoption_key(event), seq, settings.recent_orders)
+
+
 def _fill(ledger: Ledger, settings: BusSettings, event: Filled, seq: int, ts: int) -> None:
     remember(ledger.executions, execution_key(event), seq, settings.recent_executions)
     live, frame = ledger.live.get(event.signal_id), ledger.flows.get(event.signal_id)
@@ -242,6 +264,10 @@ def _feedback(ledger: Ledger, settings: BusSettings, event: FeedbackIssued, seq:
     ledger.feedback[feedback_key(event.strategy, event.symbol)] = event.version
 
 
+def _policy(ledger: Ledger, settings: BusSettings, event: PolicyIssued, seq: int, ts: int) -> None:
+    remember(ledger.policies, policy_key(event), seq, settings.recent_policies)
+
+
 def _control(ledger: Ledger, settings: BusSettings, event: ControlTaken, seq: int, ts: int) -> None:
     remember(ledger.controls, f"{event.control_id}|{event.actor}", seq, settings.recent_controls)
 
@@ -273,12 +299,15 @@ _FOLDS: dict[type[Message], _Fold] = {
     Withdraw: _withdrawn,
     Filled: _fill,
     Repaired: _repaired,
+    Paid: _paid,
+    Adopted: _adopted,
     SignalStuck: _stuck,
     LifecycleViolation: _violation,
     TradingStateChanged: _trading,
     SymbolHalted: _halted,
     ExchangeState: _exchange,
     FeedbackIssued: _feedback,
+    PolicyIssued: _policy,
     ControlTaken: _control,
     ActorRestarted: _restarted,
 }

@@ -81,12 +81,15 @@ class Ledger(msgspec.Struct):
     repairs: dict[str, int] = {}
     controls: dict[str, int] = {}
     feedback: dict[str, int] = {}
+    policies: dict[str, int] = {}
     incarnations: dict[str, int] = {}
     halts: dict[str, SymbolHalted] = {}
     exchanges: dict[str, ExchangeState] = {}
     trading: TradingStateChanged | None = None
     totals: dict[str, int] = {}
     counters: dict[str, int] = {}
+    payments: dict[str, int] = {}
+    adoptions: dict[str, int] = {}
     flows: dict[str, Frame] = {}
     withdrawn: dict[str, int] = {}
 

@@ -1,12 +1,12 @@
-"""Lessons and feedback from the learner."""
+"""Lessons, policies and feedback from the learner."""
 
 from __future__ import annotations
 
-from actors.bus.fold import feedback_key
+from actors.bus.fold import feedback_key, policy_key
 from actors.bus.ledger import Closed
 from actors.bus.lifecycle import TABLE
 from actors.bus.turn import Turn
-from actors.messages.learning import FeedbackIssued, Lesson
+from actors.messages.learning import FeedbackIssued, Lesson, PolicyIssued
 from actors.messages.signals import Learned
 from actors.names import LEARNER
 from strategies.signal import SignalState
@@ -47,5 +47,15 @@ def feedback(turn: Turn, message: FeedbackIssued) -> None:
     known = turn.ledger.feedback.get(feedback_key(message.strategy, message.symbol), 0)
     if message.version <= known:
         turn.repeated("FeedbackIssued")
+        return
+    turn.record(message)
+
+
+def policy(turn: Turn, message: PolicyIssued) -> None:
+    """Journal a policy's new stage, once."""
+    if not turn.from_sender(LEARNER, "", message):
+        return
+    if policy_key(message) in turn.ledger.policies:
+        turn.repeated("PolicyIssued")
         return
     turn.record(message)

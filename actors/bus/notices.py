@@ -7,10 +7,10 @@ from decimal import Decimal
 import msgspec
 
 from actors import names
-from actors.bus.fold import repair_key
+from actors.bus.fold import adoption_key, payment_key, repair_key
 from actors.bus.turn import Turn
 from actors.messages.control import ActorRestarted, ActorStopped, ControlTaken, DeadLetter, TradingStateChanged
-from actors.messages.orders import ExchangeState, Repaired, SymbolHalted
+from actors.messages.orders import Adopted, ExchangeState, Paid, Repaired, SymbolHalted
 
 
 def trading_state(turn: Turn, message: TradingStateChanged) -> None:
@@ -40,6 +40,26 @@ def repaired(turn: Turn, message: Repaired) -> None:
         return
     if message.id and repair_key(message) in turn.ledger.repairs:
         turn.repeated("Repaired")
+        return
+    turn.record(message)
+
+
+def paid(turn: Turn, message: Paid) -> None:
+    """Journal a payment once."""
+    if not turn.from_sender(names.exchange(message.venue), "", message):
+        return
+    if payment_key(message) in turn.ledger.payments:
+        turn.repeated("Paid")
+        return
+    turn.record(message)
+
+
+def adopted(turn: Turn, message: Adopted) -> None:
+    """Journal an adoption once."""
+    if not turn.from_sender(names.exchange(message.venue), "", message):
+        return
+    if adoption_key(message) in turn.ledger.adoptions:
+        turn.repeated("Adopted")
         return
     turn.record(message)
 

@@ -33,6 +33,8 @@ class BusSettings(msgspec.Struct, frozen=True):
     recent_orders: int = 5_000
     recent_reports: int = 20_000
     recent_repairs: int = 1_000
+    recent_payments: int = 5_000
     recent_controls: int = 1_000
+    recent_policies: int = 1_000
     equity_step: float = 0.01
     """A change of cash or equity by less than this fraction is not journaled by itself."""

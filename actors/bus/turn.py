@@ -7,8 +7,8 @@ from actors.bus.ledger import Ledger, Live
 from actors.bus.lifecycle import STATE_OF, TABLE
 from actors.bus.settings import BusSettings
 from actors.messages.control import ActorRestarted, ActorStopped, DeadLetter
-from actors.messages.learning import FeedbackIssued, Lesson
-from actors.messages.orders import ExchangeState, Filled, LegPlanned, OrderChanged
+from actors.messages.learning import FeedbackIssued, Lesson, PolicyIssued
+from actors.messages.orders import Adopted, ExchangeState, Filled, LegPlanned, OrderChanged
 from actors.messages.signals import (
     Approved,
     Blocked,
@@ -34,6 +34,7 @@ _PATIENT = (
     Lesson,
     Learned,
     FeedbackIssued,
+    PolicyIssued,
     ExchangeState,
     SignalStuck,
     LifecycleViolation,
@@ -116,7 +117,7 @@ def keys_of(event: Message) -> dict[str, str]:
         keys["state"] = STATE_OF[type(event)].value
     _put(keys, "strategy", getattr(event, "strategy", ""))
     _put(keys, "symbol", getattr(event, "symbol", ""))
-    if isinstance(event, OrderChanged | LegPlanned):
+    if isinstance(event, OrderChanged | LegPlanned | Adopted):
         _put(keys, "symbol", event.order.symbol)
         _put(keys, "order", event.order.client_id)
     elif isinstance(event, Filled):

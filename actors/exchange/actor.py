@@ -10,9 +10,10 @@ from actors.exchange.connect import make_exchange, simulated_addresses, simulate
 from actors.exchange.recorder import start_recorder
 from actors.exchange.settings import ExchangeSettings
 from actors.host import TradingHost
-from actors.names import LEARNER, RISK
+from actors.names import LEARNER, RISK, SESSION_NOTE
 from actors.venue.note import VenueNote, read_note
 from conf.venues import VenueSettings
+from exchanges.access import ensure_access
 from exchanges.credentials import resolve
 from exchanges.history import HistoryDesk
 from exchanges.interface import Exchange
@@ -44,6 +45,7 @@ class ExchangeConnection(TradingHost):
 
     _exchange: Exchange | None = None
     _recorder: Recorder | None = None
+    _key_source = "this session"
     _history: HistoryDesk | None = None
 
     @property
@@ -71,6 +73,9 @@ class ExchangeConnection(TradingHost):
     async def opened(self, engine: Engine) -> None:
         exchange = await self.make_exchange()
         self._exchange = exchange
+        if not (self.settings.store / SESSION_NOTE).exists():
+            # Later a session goes on without a venue, and its stream says why; it does not begin without one.
+            await ensure_access(exchange, self.symbols, Mode(self.settings.mode), self._key_source)
         recorder = self._recorder = start_recorder(self._told().record, self.venue, self.assignment.epoch)
 
         def submit(message: Message) -> None:
@@ -101,6 +106,7 @@ class ExchangeConnection(TradingHost):
         told, mode = self._told(), Mode(self.settings.mode)
         if mode is not Mode.SIM:
             keys = await asyncio.to_thread(resolve, self.venue, mode, told.credentials)
+            self._key_source = keys.source if keys is not None else ""
             return make_exchange(self.settings, self.venue, {}, keys)
         addresses = {} if told.rest_url else simulated_addresses(told, await self._await_venue())
         folder = self.settings.store / "venues" / self.venue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from actors.exchange import state as states
 from actors.exchange.account import Account
 from actors.exchange.admission import Admission
+from actors.exchange.adoption import ADOPT, Adoption
 from actors.exchange.execution import Execution
 from actors.exchange.feed import Feed, FeedDue
 from actors.exchange.flows.runner import Flows
@@ -24,9 +26,10 @@ from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState
 from actors.messages.control import Control, ControlTaken, TradingStateChanged
 from actors.messages.history import AskHistory
-from actors.messages.orders import Watch
+from actors.messages.orders import Paid, Watch
 from actors.names import BUS
 from exchanges.model.market import MarketData
+from exchanges.model.order import Order
 from exchanges.model.venue import (
     BalanceReport,
     CancelAll,
@@ -46,6 +49,7 @@ from runtime.lifecycle import CaughtUp, DeadLetter, Entry, PeerDown, PeerUp, Sta
 from runtime.message import Message
 
 KINDS = (
+    "Adopted",
     "Approved",
     "Blocked",
     "ControlTaken",
@@ -55,6 +59,7 @@ KINDS = (
     "LegPlanned",
     "LegRefused",
     "OrderChanged",
+    "Paid",
     "Repaired",
     "SymbolHalted",
     "TradingStateChanged",
@@ -114,7 +119,8 @@ class ExchangeBrain:
         self._flows = Flows(settings, state, self._outbox, self._ledger, self._admission, self._execution)
         self._latch = Latch(settings, state, self._outbox, self._admission, self._execution, self._flows)
         self._panic = Panic(settings, state, self._outbox, self._execution, self._reconciler)
-        self._replay = Replay(settings, state, self._outbox, self._ledger, self._execution, self._flows)
+        self._adoption = Adoption(settings, state, self._outbox, self._execution, self._latch)
+        self._replay = Replay(settings, state, self._outbox, self._ledger, self._execution, self._flows, self._adoption)
         self._account = Account(settings, state, self.feed)
         self._past = Past(state)
 
@@ -142,7 +148,7 @@ class ExchangeBrain:
             state.epoch, state.seqs = message.epoch, {}
         state.live = state.matched = state.public_up = state.private_up = state.stopping = False
         state.fetch_sent_ns = state.fetch_due_ns = state.told_ns = 0
-        state.peers, state.down, state.suspects = {}, [], {}
+        state.peers, state.down, state.suspects, state.foreign = {}, [], {}, {}
         for tracked in state.active.values():
             tracked.asking, tracked.outstanding = False, True
             tracked.query_due_ns = tracked.absent_ns = tracked.resend_due_ns = 0
@@ -211,14 +217,13 @@ class ExchangeBrain:
     def _history(self, report: HistoryReport, ctx: Context) -> None:
         self._past.told(report, ctx)
 
-    def _payment(self, report: PaymentReport, ctx: Context) -> None:
-        """Cash that moved without a trade: the venue's balances hold it already."""
-        ctx.count(f"exchange.payments.{report.kind}")
-
     def _feed_due(self, message: FeedDue, ctx: Context) -> None:
         self.feed.due(ctx)
 
     def _control(self, control: Control, ctx: Context) -> None:
+        if control.action == ADOPT:
+            self._adoption.control(control, ctx)
+            return
         self._latch.control(control, ctx)
         if self.state.panic is not None:
             self._panic.tick(ctx)
@@ -254,6 +259,30 @@ class ExchangeBrain:
             self._execution.filled(report.fill, ctx)
             if self.settings.balance_ns:
                 self._reconciler.fetch_by(ctx.now + self.settings.balance_ns)
+
+    def _payment(self, report: PaymentReport, ctx: Context) -> None:
+        """Cash that moved without a trade: the venue's balances hold it already, the books once it is journaled."""
+        if not self._hears(ctx):
+            return
+        if report.symbol not in self.settings.symbols:
+            ctx.count("exchange.payments_elsewhere")
+            return
+        position = self._ledger.pay(report.payment_id, report.symbol, report.amount, report.ts_ns)
+        if position is None:
+            ctx.count("exchange.payments_again")
+            return
+        ctx.count(f"exchange.payments.{report.kind}")
+        paid = Paid(
+            self.settings.venue,
+            report.symbol,
+            report.kind,
+            report.amount,
+            report.currency,
+            report.payment_id,
+            report.ts_ns,
+            position,
+        )
+        self._outbox.report(paid, ctx)
 
     def _hears(self, ctx: Context) -> bool:
         """Whether the past is folded in. Until then reports would meet orders not yet known.
@@ -318,32 +347,43 @@ class ExchangeBrain:
             "cash": str(self._account.cash),
             "equity": str(self._account.equity),
             "working": [
-                {
-                    "client_id": tracked.client_id,
-                    "symbol": tracked.symbol,
-                    "side": tracked.order.side.value,
-                    "quantity": str(tracked.order.quantity),
-                    "filled": str(tracked.executed),
-                    "status": tracked.status.value,
-                }
+                _told(tracked.order, tracked.executed, tracked.attempted_ns, adopted=tracked.adopted)
                 for tracked in state.active.values()
             ],
+            "foreign": [_told(order, order.filled, 0) for order in state.foreign.values()],
             "positions": {
                 symbol: {
                     "quantity": str(held.quantity),
                     "average_price": str(held.average_price),
                     "realized": str(held.realized),
                     "fees": str(held.fees),
+                    "payments": str(held.payments),
                 }
                 for symbol, held in state.positions.items()
             },
             "flows": self._flows.status(),
             "unknown": state.unknown(),
             "outstanding": state.outstanding,
-            "foreign_orders": state.foreign_orders,
+            "foreign_orders": len(state.foreign),
             "unconfirmed": len(state.unconfirmed),
             "watchers": self.feed.watchers(),
             "seats": self.feed.seats(),
             "data": {symbol: dict(kinds) for symbol, kinds in state.counted.items()},
             "last": dict(self.feed.last),
         }
+
+
+def _told(order: Order, filled: Decimal, sent_ns: int, *, adopted: bool = False) -> dict[str, object]:
+    """An order in words; ``since_ns`` is when we sent it, else when the venue last changed it."""
+    return {
+        "client_id": order.client_id,
+        "venue_id": order.venue_id,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "quantity": str(order.quantity),
+        "price": str(order.price) if order.price is not None else "",
+        "filled": str(filled),
+        "status": order.status.value,
+        "since_ns": sent_ns or order.updated_ns,
+        "adopted": adopted,
+    }

@@ -11,9 +11,9 @@ from actors.exchange import orders
 from actors.exchange.admission import Admission, Refusal
 from actors.exchange.ledger import FillLedger
 from actors.exchange.orders import OrderEvent
-from actors.exchange.outbox import OUR_PREFIX, Outbox, signal_of
+from actors.exchange.outbox import Outbox, signal_of
 from actors.exchange.settings import ExchangeSettings
-from actors.exchange.state import ConnectionState, TrackedOrder
+from actors.exchange.state import OUR_PREFIX, ConnectionState, TrackedOrder
 from actors.messages.signals import ApprovedOrder
 from exchanges.model.order import Fill, Order, OrderStatus
 from exchanges.model.venue import VENUE_PORT, AmendOrder, CancelOrder, CommandResult, Outcome, PlaceOrder, QueryOrder
@@ -231,10 +231,10 @@ class Execution:
 
     def seen(self, view: Order, ctx: Context, *, pushed: bool = True) -> None:
         """Take in the venue's view of an order; one that was not ``pushed`` is part of a whole answer."""
-        tracked = self._state.find(view.client_id) if view.client_id else self._by_venue_id(view.venue_id)
+        tracked = self._state.match(view.client_id, view.venue_id)
         if tracked is None:
             if not view.client_id.startswith(OUR_PREFIX):
-                ctx.count("exchange.foreign_orders")
+                self._foreign(view, ctx)
                 return
             if view.status.final:
                 ctx.count("exchange.forgotten_orders")
@@ -260,7 +260,9 @@ class Execution:
         """Take in one execution; the same one again changes nothing."""
         if pushed:
             self._state.activity[fill.symbol] = ctx.now
-        tracked = self._state.find(fill.client_id) if fill.client_id else self._by_venue_id(fill.venue_id)
+        tracked = self._state.match(fill.client_id, fill.venue_id)
+        if tracked is not None and not fill.client_id:
+            fill = msgspec.structs.replace(fill, client_id=tracked.client_id)
         ours = tracked is not None or fill.settles or fill.client_id.startswith(OUR_PREFIX)
         if not ours and fill.symbol not in self._settings.symbols:
             ctx.count("exchange.fills_elsewhere")
@@ -309,13 +311,12 @@ class Execution:
         )
         self.cancel(tracked, "taken for dead", ctx)
 
-    def _by_venue_id(self, venue_id: str) -> TrackedOrder | None:
-        if not venue_id:
-            return None
-        for tracked in self._state.active.values():
-            if tracked.order.venue_id == venue_id:
-                return tracked
-        return None
+    def _foreign(self, view: Order, ctx: Context) -> None:
+        """An order that someone else placed: known while it works, so that it can be adopted."""
+        ctx.count("exchange.foreign_orders")
+        self._state.foreign.pop(view.venue_id, None)
+        if view.venue_id and not view.status.final:
+            self._state.foreign[view.venue_id] = view
 
     # -- upkeep ----------------------------------------------------------------------------
 
@@ -356,7 +357,7 @@ class Execution:
         tracked.asking, tracked.asked_ns, tracked.query_due_ns = True, ctx.now, 0
         tracked.asks += 1
         ctx.count("exchange.queries")
-        ctx.send(VENUE_PORT, QueryOrder(tracked.client_id, tracked.symbol))
+        ctx.send(VENUE_PORT, QueryOrder(tracked.client_id, tracked.symbol, tracked.called))
 
     def cancel(self, tracked: TrackedOrder, reason: str, ctx: Context) -> None:
         """Cancel an order that may be at the venue; one that certainly isn't is given up."""
@@ -369,7 +370,7 @@ class Execution:
             return
         tracked.cancel_due_ns = 0
         ctx.count("exchange.cancels")
-        ctx.send(VENUE_PORT, CancelOrder(tracked.client_id, tracked.symbol))
+        ctx.send(VENUE_PORT, CancelOrder(tracked.client_id, tracked.symbol, tracked.called))
 
     def amend(self, tracked: TrackedOrder, price: Decimal, ctx: Context) -> None:
         """Ask for another price of a working order; its outcome decides what it has."""

@@ -61,10 +61,12 @@ class Latch:
         if self._state.live or event.control_id in self._state.controls:
             return
         if event.control_id.endswith(FLAT):
-            self._remember(event.control_id)
+            self.remember(event.control_id)
             self._state.panic = None
         elif event.action in _ACTIONS:
             self._latch(event.control_id, event.action, event.by, event.detail, ctx)
+        else:
+            self.remember(event.control_id)
 
     def allow(self, event: TradingStateChanged, ctx: Context) -> None:
         """Take over what the risk supervisor allows from now on."""
@@ -84,7 +86,7 @@ class Latch:
 
     def _latch(self, control_id: str, action: str, by: str, reason: str, ctx: Context) -> None:
         state = self._state
-        self._remember(control_id)
+        self.remember(control_id)
         if action == "resume":
             state.latch, state.latch_reason, state.panic = TradingState.ACTIVE, "", None
             return
@@ -105,7 +107,8 @@ class Latch:
             self._outbox.report(SymbolHalted(self._settings.venue, symbol, False, "resumed"), ctx)
         return len(lifted)
 
-    def _remember(self, control_id: str) -> None:
+    def remember(self, control_id: str) -> None:
+        """Note a control as carried out."""
         controls = self._state.controls
         controls.append(control_id)
         del controls[: -self._settings.controls_kept]

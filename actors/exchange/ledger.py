@@ -9,6 +9,7 @@ import msgspec
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState
 from actors.messages.orders import Repaired
+from actors.window import remember
 from exchanges.model.order import Fill
 from exchanges.model.position import Position
 
@@ -50,7 +51,21 @@ class FillLedger:
         self.remember(fill)
         position = self.position(fill.symbol).apply(fill)
         self._state.positions[fill.symbol] = position
+        instrument = self._state.instruments.get(fill.symbol)
+        if fill.fee_in_base and instrument is not None and not instrument.fee_told:
+            reckoned = self._state.reckoned
+            reckoned[fill.symbol] = reckoned.get(fill.symbol, Decimal(0)) + fill.fee
         self._share(strategy, fill, position)
+        return position
+
+    def pay(self, payment_id: str, symbol: str, amount: Decimal, ts_ns: int) -> Position | None:
+        """The position after a new payment; ``None`` if it is known already, or older than the books."""
+        state = self._state
+        known = payment_id in state.payments
+        remember(state.payments, payment_id, ts_ns, self._settings.payments_kept)
+        if known or symbol not in state.baselines:
+            return None
+        position = state.positions[symbol] = self.position(symbol).pay(amount)
         return position
 
     def share(self, strategy: str, symbol: str) -> Decimal:
@@ -61,13 +76,17 @@ class FillLedger:
         shares = self._state.shares
         if strategy:
             key = f"{strategy}|{fill.symbol}"
-            held = shares.pop(key, _ZERO) + fill.quantity * fill.side.sign
+            held = shares.pop(key, _ZERO) + fill.delta
             if held:
                 shares[key] = held
-        elif not position.quantity:
+        elif not position.tradable(self._lot(fill.symbol)).quantity:
             # A panic, or somebody else, has closed what all of them held.
             for key in [key for key in shares if key.partition("|")[2] == fill.symbol]:
                 del shares[key]
+
+    def _lot(self, symbol: str) -> Decimal:
+        instrument = self._state.instruments.get(symbol)
+        return instrument.lot if instrument is not None else _ZERO
 
     def put(self, position: Position, as_of_ns: int) -> None:
         """Take over the venue's figure, which holds the symbol's executions up to ``as_of_ns`` (venue time)."""
@@ -87,9 +106,9 @@ class FillLedger:
             self.put(repaired.position, repaired.as_of_ns)
 
     def restate(self, symbol: str, position: Position) -> Position:
-        """``position`` with the profit and fees booked so far."""
+        """``position`` with the profit, fees and payments booked so far."""
         old = self.position(symbol)
-        return msgspec.structs.replace(position, realized=old.realized, fees=old.fees)
+        return msgspec.structs.replace(position, realized=old.realized, fees=old.fees, payments=old.payments)
 
     def _prune(self) -> None:
         """Forget the oldest executions, but none that a fetch would bring again."""

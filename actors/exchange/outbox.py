@@ -13,14 +13,16 @@ from decimal import Decimal
 import msgspec
 
 from actors.exchange.settings import ExchangeSettings
-from actors.exchange.state import ConnectionState, TrackedOrder
+from actors.exchange.state import OUR_PREFIX, ConnectionState, TrackedOrder
 from actors.messages.control import ControlTaken
 from actors.messages.orders import (
+    Adopted,
     Filled,
     FlowEnded,
     LegPlanned,
     LegRefused,
     OrderChanged,
+    Paid,
     Repaired,
     SymbolHalted,
 )
@@ -31,8 +33,6 @@ from exchanges.model.position import Position
 from runtime import codec
 from runtime.behavior import Context
 from runtime.message import Message
-
-OUR_PREFIX = "bw-"
 
 
 def signal_of(client_id: str) -> str:
@@ -50,6 +50,10 @@ def key_of(message: Message) -> str:
         return f"order/{order.client_id}/{order.status.value}/{order.filled}/{order.venue_id}/{shape}"
     if isinstance(message, Filled):
         return f"fill/{message.fill.execution_id}"
+    if isinstance(message, Adopted):
+        return f"adopted/{message.order.client_id}"
+    if isinstance(message, Paid):
+        return f"paid/{message.payment_id}"
     if isinstance(message, LegPlanned | LegRefused):
         return f"leg/{message.order.client_id if isinstance(message, LegPlanned) else message.client_id}"
     if isinstance(message, FlowEnded):
@@ -118,7 +122,9 @@ class Outbox:
     def filled(self, tracked: TrackedOrder | None, fill: Fill, position: Position, ctx: Context) -> None:
         """Report an execution of ours with the position after it."""
         signal_id = tracked.signal_id if tracked else signal_of(fill.client_id)
-        self.report(Filled(signal_id, tracked.strategy if tracked else "", fill, position), ctx)
+        instrument = self._state.instruments.get(fill.symbol)
+        lot = instrument.lot if instrument else Decimal(0)
+        self.report(Filled(signal_id, tracked.strategy if tracked else "", fill, position, lot), ctx)
 
     def unsent(self, tracked: TrackedOrder, expired: bool, gate: str, code: str, detail: str, ctx: Context) -> None:
         """Report that an approved order never left."""

@@ -70,7 +70,7 @@ class Panic:
         panic = self._state.panic
         if panic is None or state.started_ns < panic.began_ns:
             return
-        held = [position for position in state.positions if position.quantity]
+        held = [position for position in state.positions if self._closable(position)]
         for position in held:
             self._close(panic, position, state.started_ns, ctx)
         if not held and not state.orders and state.complete:
@@ -92,7 +92,7 @@ class Panic:
             return
         panic.placed[symbol] = ctx.now
         side = Side.SELL if position.quantity > 0 else Side.BUY
-        for leg, quantity in enumerate(pieces(self._state.instruments.get(symbol), abs(position.quantity))):
+        for leg, quantity in enumerate(pieces(self._state.instruments.get(symbol), self._closable(position))):
             # The epoch keeps a successor, whose snapshot may be older than our last order, off our ids.
             client_id = panic_order_id(panic.control_id, symbol, leg, f"{ctx.epoch}_{panic.attempts}")
             if self._state.find(client_id) is not None:
@@ -110,3 +110,9 @@ class Panic:
             and now - tracked.attempted_ns < self._settings.panic_wait_ns
             for tracked in self._state.active.values()
         )
+
+    def _closable(self, position: VenuePosition) -> Decimal:
+        """How much of it an order can close: crumbs that a fee in the coin left are too small for any."""
+        instrument = self._state.instruments.get(position.symbol)
+        held = abs(position.quantity)
+        return instrument.sellable(held) if instrument is not None and instrument.fee_in_base else held

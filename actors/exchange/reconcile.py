@@ -7,10 +7,10 @@ from decimal import Decimal
 from actors.exchange import orders
 from actors.exchange.execution import Execution
 from actors.exchange.ledger import FillLedger
-from actors.exchange.outbox import OUR_PREFIX, Outbox
+from actors.exchange.outbox import Outbox
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, TrackedOrder
-from actors.messages.orders import SymbolHalted
+from actors.messages.orders import FEE_RECKONED, FEE_ROUNDED, SymbolHalted
 from exchanges.model.order import Fill, OrderStatus
 from exchanges.model.position import Position
 from exchanges.model.venue import VENUE_PORT, FetchState, VenuePosition, VenueState
@@ -75,7 +75,7 @@ class Reconciler:
         state.fetch_sent_ns = 0
         self._fills(answer, ctx)
         for order in answer.orders:
-            if order.client_id.startswith(OUR_PREFIX):
+            if state.ours(order):
                 self._execution.seen(order, ctx, pushed=False)
         for balance in answer.balances:
             state.balances[balance.currency] = balance
@@ -86,7 +86,7 @@ class Reconciler:
             ctx.count("exchange.fetches_incomplete")
             self.fetch_by(ctx.now + self._settings.refetch_ns)
             return
-        state.foreign_orders = sum(not order.client_id.startswith(OUR_PREFIX) for order in answer.orders)
+        state.foreign = {o.venue_id: o for o in answer.orders if o.venue_id and not state.ours(o)}
         self._unlisted(answer, ctx)
         self._missing_fills(answer, ctx)
         self._positions(answer, ctx)
@@ -106,9 +106,11 @@ class Reconciler:
 
     def _unlisted(self, answer: VenueState, ctx: Context) -> None:
         """Ask about every order that should be open and isn't listed."""
-        listed = {order.client_id for order in answer.orders}
+        listed = {name for order in answer.orders for name in (order.client_id, order.venue_id) if name}
         for tracked in list(self._state.active.values()):
-            if tracked.client_id in listed or tracked.touched_ns >= answer.started_ns or tracked.waits_for_fills:
+            if listed & {tracked.client_id, tracked.called}:
+                continue
+            if tracked.touched_ns >= answer.started_ns or tracked.waits_for_fills:
                 continue
             assumed = tracked.status in _ASSUMED or tracked.outstanding
             if assumed and not tracked.asking and not tracked.query_due_ns:
@@ -179,6 +181,7 @@ class Reconciler:
         ours = self._ledger.position(symbol).quantity
         if ours == venue.quantity:
             suspects.pop(symbol, None)
+            self._state.reckoned.pop(symbol, None)
             return
         difference = f"ours={ours} venue={venue.quantity}"
         if suspects.get(symbol) != difference:
@@ -187,6 +190,10 @@ class Reconciler:
             self.fetch_by(ctx.now + self._settings.refetch_ns)
             return
         del suspects[symbol]
+        explained = self._fee(symbol, abs(ours - venue.quantity))
+        if explained:
+            self._recharge(venue, explained, difference, ctx)
+            return
         position = self._ledger.restate(symbol, _as_position(venue))
         self._ledger.put(position, 0)
         evidence = f"{difference}, twice, with nothing in flight, at {answer.started_ns}"
@@ -194,6 +201,24 @@ class Reconciler:
         reason = f"POSITION_DIFFERED: {difference}"
         self._state.halted[symbol] = reason
         self._outbox.report(SymbolHalted(self._settings.venue, symbol, True, reason), ctx)
+
+    def _fee(self, symbol: str, difference: Decimal) -> str:
+        """How a fee taken in the coin bought explains a difference; empty if it does not."""
+        instrument = self._state.instruments.get(symbol)
+        if instrument is None or not instrument.fee_in_base:
+            return ""
+        if difference < instrument.lot:
+            return FEE_ROUNDED
+        return FEE_RECKONED if difference <= self._state.reckoned.get(symbol, 0) else ""
+
+    def _recharge(self, venue: VenuePosition, what: str, difference: str, ctx: Context) -> None:
+        """Take over what is held; the difference was more or less of a fee, at the average price."""
+        ours = self._ledger.position(venue.symbol)
+        position = ours.recharge(venue.quantity)
+        self._ledger.put(position, 0)
+        self._state.reckoned.pop(venue.symbol, None)
+        evidence = f"{difference}, no more than the fees of purchases can make"
+        self._outbox.repaired(venue.symbol, what, ours.quantity, venue.quantity, evidence, ctx, position=position)
 
 
 def _chronological(fill: Fill) -> tuple[int, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from actors.exchange import orders
+from actors.exchange.adoption import Adoption
 from actors.exchange.execution import Execution, as_pending
 from actors.exchange.flows.runner import Flows
 from actors.exchange.ledger import FillLedger
@@ -13,11 +14,13 @@ from actors.exchange.outbox import Outbox
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, TrackedOrder
 from actors.messages.orders import (
+    Adopted,
     Filled,
     FlowEnded,
     LegPlanned,
     LegRefused,
     OrderChanged,
+    Paid,
     Repaired,
     SymbolHalted,
 )
@@ -38,12 +41,14 @@ class Replay:
         ledger: FillLedger,
         execution: Execution,
         flows: Flows,
+        adoption: Adoption,
     ) -> None:
         self._settings = settings
         self._state = state
         self._outbox = outbox
         self._ledger = ledger
         self._execution = execution
+        self._adoption = adoption
         self._flows = flows
 
     def take(self, event: Message, ctx: Context) -> None:
@@ -66,7 +71,7 @@ class Replay:
 
     def _concerns(self, event: Message) -> bool:
         venue = self._settings.venue
-        if isinstance(event, Repaired | SymbolHalted):
+        if isinstance(event, Repaired | SymbolHalted | Paid | Adopted):
             return event.venue == venue
         if isinstance(event, OrderChanged | Approved):
             return event.order.symbol.startswith(f"{venue}:")
@@ -89,6 +94,10 @@ class Replay:
             self._filled(event)
         elif isinstance(event, Repaired):
             self._ledger.fold(event)
+        elif isinstance(event, Adopted):
+            self._adoption.fold(event)
+        elif isinstance(event, Paid):
+            self._ledger.pay(event.payment_id, event.symbol, event.amount, event.ts_ns)
         elif isinstance(event, Blocked | Expired):
             self._ended(event.signal_id)
 

@@ -63,3 +63,4 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     orders_kept: int = 512
     executions_kept: int = 4096
     controls_kept: int = 256
+    payments_kept: int = 4096

@@ -15,7 +15,11 @@ from exchanges.model.position import Balance, Position
 from runtime.errors import SnapshotError
 
 VERSION = 1
+OUR_PREFIX = "bw-"
 PANIC_PREFIX = "bw-P"
+ADOPTED_PREFIX = "adopted-"
+"""Begins the name of an adopted order that has no client order id; the venue's id follows."""
+
 _ZERO = Decimal(0)
 
 
@@ -61,6 +65,8 @@ class TrackedOrder(msgspec.Struct):
     cancel_due_ns: int = 0
     fills_due_ns: int = 0
     fills_tries: int = 0
+    adopted: bool = False
+    """It was placed elsewhere: the venue knows it by its own id."""
     role: str = ""
     """What it is for in its signal's flow; empty for an order that is a signal's only one."""
     amending: Decimal | None = None
@@ -79,6 +85,11 @@ class TrackedOrder(msgspec.Struct):
     @property
     def status(self) -> OrderStatus:
         return self.order.status
+
+    @property
+    def called(self) -> str:
+        """The venue's id, where the order has to be named by it."""
+        return self.order.venue_id if self.adopted else ""
 
     @property
     def closes_in_panic(self) -> bool:
@@ -145,7 +156,8 @@ class ConnectionState(msgspec.Struct):
     fetch_due_ns: int = 0
     activity: dict[str, int] = {}
     suspects: dict[str, str] = {}
-    foreign_orders: int = 0
+    foreign: dict[str, Order] = {}
+    """Working orders that are not ours, by the venue's id."""
     peers: dict[str, int] = {}
     down: list[str] = []
     bus_epoch: int = 0
@@ -156,6 +168,10 @@ class ConnectionState(msgspec.Struct):
     counted: dict[str, dict[str, int]] = {}
     """Market data so far by symbol and kind, over all epochs; a bar counts when it is closed."""
     watches: dict[str, Watch] = {}
+    payments: dict[str, int] = {}
+    """Payments booked or passed over, with the venue's time of each."""
+    reckoned: dict[str, Decimal] = {}
+    """By symbol, fees in the coin bought that the venue did not tell, since its position last agreed with ours."""
     flows: dict[str, FlowState] = {}
     """By signal, until the journal has their end."""
     ended_flows: list[str] = []
@@ -176,6 +192,17 @@ class ConnectionState(msgspec.Struct):
 
     def find(self, client_id: str) -> TrackedOrder | None:
         return self.active.get(client_id) or self.closed.get(client_id)
+
+    def match(self, client_id: str, venue_id: str) -> TrackedOrder | None:
+        """The order that bears the client order id or, without one, the venue's id."""
+        if client_id:
+            return self.find(client_id)
+        working = self.active.values()
+        return next((tracked for tracked in working if venue_id and tracked.order.venue_id == venue_id), None)
+
+    def ours(self, order: Order) -> bool:
+        """Whether we placed the venue's ``order``, or have adopted it."""
+        return order.client_id.startswith(OUR_PREFIX) or self.match(order.client_id, order.venue_id) is not None
 
     def unknown(self, symbol: str = "") -> list[str]:
         """Client ids with an unknown outcome (of ``symbol``, if given)."""

@@ -13,7 +13,7 @@ import ray
 from aiohttp import web
 
 from actors import names
-from actors.gateway.http import Api
+from actors.gateway.http import Api, receivers
 from actors.gateway.overview import overview
 from actors.gateway.token import ensure_token, token_path
 from actors.host import TradingHost
@@ -74,16 +74,11 @@ class Gateway(TradingHost):
             return control_id
         control = Control(control_id, action, "api", reason, target)
         engine = self.engine_or_fail()
-        for receiver in self._receivers(target):
+        venues = dict.fromkeys(symbol.partition(":")[0] for symbol in self.settings.symbols)
+        for receiver in receivers(action, target, venues):
             engine.post(names.GATEWAY, receiver, control)
         log.info("control", extra={"action": action, "target": target, "reason": reason, "at": time.time_ns()})
         return control_id
-
-    def _receivers(self, target: str) -> list[str]:
-        if target:
-            return [target]
-        venues = dict.fromkeys(symbol.partition(":")[0] for symbol in self.settings.symbols)
-        return [*(names.exchange(venue) for venue in venues), names.RISK]
 
     def details(self) -> dict[str, object]:
         return {"url": f"http://{self.settings.gateway.host}:{getattr(self, 'port', 0)}"}

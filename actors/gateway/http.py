@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from aiohttp import web
 
+from actors import names
 from actors.gateway.guard import refuse, stranger
 from actors.gateway.health import judge
 from actors.gateway.metrics import render
@@ -17,9 +18,10 @@ from actors.gateway.orders import Counter, Deliver
 
 log = logging.getLogger(__name__)
 
-ACTIONS = ("halt", "reduce", "resume", "panic", "pause", "unpause", "stop")
-TARGETED = ("pause", "unpause")
-"""Actions on one strategy, whose actor's name is the target; all others act on everything."""
+ACTIONS = ("halt", "reduce", "resume", "panic", "pause", "unpause", "adopt", "rollback", "stop")
+TARGETED = ("pause", "unpause", "adopt", "rollback")
+"""Actions on one thing: a strategy by its actor's name, an order by the venue's id (``*``: all), a version of what
+was learned; the others act on everything."""
 
 FRESH_S = 0.5
 
@@ -98,3 +100,13 @@ class Api:
             log.exception("%s was not carried out", action)
             return refuse(503, f"{action} was not carried out: {type(error).__name__}: {error}; look at /health")
         return web.json_response({"accepted": action, "id": done}, status=202)
+
+
+def receivers(action: str, target: str, venues: Iterable[str]) -> list[str]:
+    """Whom an action is passed on to; an order to adopt is looked for at every venue."""
+    connections = [names.exchange(venue) for venue in venues]
+    if action == "adopt":
+        return connections
+    if action == "rollback":
+        return [names.LEARNER]
+    return [target] if target else [*connections, names.RISK]

@@ -53,7 +53,7 @@ def _money(overview: dict[str, Any]) -> Iterator[Metric]:
     for name, text in (("cash", "Cash at the venues"), ("equity", "Cash and unrealised profit")):
         yield GaugeMetricFamily(f"bigwheel_{name}", text, value=float(overview[name]))
     position = GaugeMetricFamily("bigwheel_position", "Signed position, base units", labels=["symbol"])
-    realized = GaugeMetricFamily("bigwheel_realized_pnl", "Realised profit less fees", labels=["symbol"])
+    realized = GaugeMetricFamily("bigwheel_realized_pnl", "Realised profit, with fees and payments", labels=["symbol"])
     for symbol, facts in overview["symbols"].items():
         position.add_metric([symbol], float(facts["position"]))
         realized.add_metric([symbol], float(facts["realized"]))

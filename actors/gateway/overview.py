@@ -11,6 +11,10 @@ from actors.gateway.portfolio import portfolio, strategies
 from conf import Settings
 from runtime.telemetry.histogram import merged
 
+_VENUE = (
+    "public_up", "private_up", "reconciled", "trading", "panic", "halted", "unknown", "working", "foreign", "counts"
+)  # fmt: skip
+_NET = (("realized", 1), ("fees", -1), ("payments", 1))
 LATENCIES = ("tick_to_signal", "signal_to_order", "tick_to_order", "journal_flush")
 
 
@@ -115,7 +119,7 @@ def _actor(child: Mapping[str, Any]) -> dict[str, Any]:
 def _symbols(
     settings: Settings, connections: Mapping[str, Mapping[str, Any]], cells: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """For each symbol what its connection holds; realised profit is net of fees."""
+    """For each symbol what its connection holds; realised profit is with fees and payments."""
     result: dict[str, dict[str, Any]] = {}
     known = dict.fromkeys(settings.symbols)
     for connection in connections.values():
@@ -130,7 +134,8 @@ def _symbols(
             "ticks": _ticks(connection.get("data", {}).get(symbol, {})),
             "position": str(quantity),
             "entry": str(entry),
-            "realized": str(Decimal(held.get("realized", 0)) - Decimal(held.get("fees", 0))),
+            "realized": str(sum(Decimal(held.get(part, 0)) * sign for part, sign in _NET)),
+            "payments": str(held.get("payments", 0)),
             "unrealized": str(quantity * (Decimal(repr(price)) - entry)) if price else "0",
             "strategies": {
                 str(cell["label"]): {
@@ -150,8 +155,7 @@ def _ticks(kinds: Mapping[str, int]) -> int:
 
 
 def _venue(cell: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("public_up", "private_up", "reconciled", "trading", "panic", "halted", "unknown", "working", "counts")
-    return {key: cell.get(key) for key in keys}
+    return {key: cell.get(key) for key in _VENUE}
 
 
 def _signals(bus: Mapping[str, Any]) -> dict[str, int]:

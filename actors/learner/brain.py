@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from actors import names
-from actors.learner import fold, outcomes, state
-from actors.learner.calibration import Terms, start, step, target
+from actors.learner import feedback, fold, outcomes, report, rollback, stages, state
 from actors.learner.prices import Track
 from actors.learner.settings import LearnerSettings
 from actors.learner.state import Followed, LearnerState, pair
-from actors.messages.learning import FeedbackIssued, Lesson
+from actors.messages.control import Control
+from actors.messages.learning import FeedbackIssued, Lesson, PolicyIssued
 from actors.messages.orders import Watch
 from exchanges.model.market import MarketData, last_price
 from runtime.behavior import Context
@@ -50,6 +50,8 @@ class LearnerBrain:
             self._entry(message, ctx)
         elif isinstance(message, LearnerTick):
             self._tick(ctx)
+        elif isinstance(message, Control):
+            self._control(message, ctx)
         elif isinstance(message, CaughtUp):
             self._caught_up(ctx)
         elif isinstance(message, Started):
@@ -83,7 +85,7 @@ class LearnerBrain:
             self._watch(peer.name, ctx)
         elif peer.name == names.BUS and peer.epoch > held.bus_epoch:
             held.bus_epoch = peer.epoch
-            for said in (*held.lessons.values(), *held.feedback.values()):
+            for said in (*held.lessons.values(), *held.announced, *held.feedback.values(), *held.answers):
                 ctx.send(names.BUS, said)
 
     def _caught_up(self, ctx: Context) -> None:
@@ -91,8 +93,7 @@ class LearnerBrain:
         self._due.clear()
         for symbol in sorted({followed.symbol for followed in self._state.pending.values()}):
             self._settle(symbol, ctx)
-        for key in sorted(self._state.records):
-            self._calibrate(key, ctx)
+        self._go_on(ctx)
 
     # -- the market -------------------------------------------------------------------------
 
@@ -164,35 +165,39 @@ class LearnerBrain:
             lesson = outcomes.at_horizon(held, self._settings, signal_id, followed)
             if lesson is not None and signal_id not in held.lessons:
                 self._teach(lesson, ctx)
-        elif isinstance(event, Lesson | FeedbackIssued):
-            self._calibrate(pair(event.strategy, event.symbol), ctx)
+        elif isinstance(event, Lesson | FeedbackIssued | PolicyIssued):
+            self._go_on(ctx)
 
-    def _calibrate(self, key: str, ctx: Context) -> None:
-        """Issue the next version for a strategy and symbol, if its lessons since the last ask for one."""
-        held, settings = self._state, self._settings
-        record = held.records.get(key)
-        if record is None or key in held.feedback or record.lessons <= record.issued:
-            return
-        known = held.issued.get(key)
-        now = Terms(known.size_multiplier, known.conviction_threshold) if known else start(settings)
-        terms = step(now, target(record.faded, record.lessons, settings), settings)
-        if terms is None:
-            return
-        strategy, _, symbol = key.partition("|")
-        issued = FeedbackIssued(
-            strategy=strategy,
-            symbol=symbol,
-            version=known.version + 1 if known else 1,
-            size_multiplier=terms.size_multiplier,
-            conviction_threshold=terms.conviction_threshold,
-            wins=record.wins,
-            losses=record.losses,
-            mean_return=record.returns.mean,
-            reason=f"lessons={record.lessons} deviation={record.returns.deviation:.6g}",
-        )
-        held.feedback[key] = issued
-        ctx.count("learner.feedback")
+    def _go_on(self, ctx: Context) -> None:
+        """Announce the next stage of a policy, if there is one, and tell the strategies what is in force."""
+        held = self._state
+        if not held.announced:
+            issued = stages.following(held, self._settings)
+            if issued is not None:
+                self._announce(issued, ctx)
+        for told in feedback.due(held, self._settings):
+            held.feedback[pair(told.strategy, told.symbol)] = told
+            ctx.count("learner.feedback")
+            ctx.send(names.BUS, told)
+
+    def _announce(self, issued: PolicyIssued, ctx: Context) -> None:
+        self._state.announced.append(issued)
+        ctx.count(f"learner.policies.{issued.stage.value}")
         ctx.send(names.BUS, issued)
+
+    def _control(self, message: Control, ctx: Context) -> None:
+        """Carry out an order once; what follows from it is journaled before the answer."""
+        held = self._state
+        known = message.id in held.controls or any(each.control_id == message.id for each in held.answers)
+        if message.action != rollback.ACTION or known or not held.caught_up:
+            kind = "repeated" if known else "not_ready" if message.action == rollback.ACTION else "not_mine"
+            ctx.count(f"learner.controls_{kind}")
+            return
+        issued, answer = rollback.carry_out(held, self._settings, message)
+        for each in issued:
+            self._announce(each, ctx)
+        held.answers.append(answer)
+        ctx.send(names.BUS, answer)
 
     # -- the kernel's other questions -------------------------------------------------------
 
@@ -205,6 +210,11 @@ class LearnerBrain:
         self._state = state.decode(data)
         self._due = {}
 
+    @property
+    def known(self) -> LearnerState:
+        """The state, to look at."""
+        return self._state
+
     def status(self) -> dict[str, object]:
         """What waits, what was learned by strategy and symbol, and what each gate saved or cost."""
         held = self._state
@@ -213,11 +223,8 @@ class LearnerBrain:
             "seq": held.seq,
             "open": len(held.opened),
             "pending": len(held.pending),
-            "unconfirmed": len(held.lessons) + len(held.feedback),
+            "unconfirmed": len(held.lessons) + len(held.feedback) + len(held.announced) + len(held.answers),
             "records": fold.records_of(held),
-            "gates": {
-                gate: {"count": m.count, "mean_return": m.mean, "deviation": m.deviation}
-                for gate, m in sorted(held.gates.items())
-            },
+            **report.learned(held, self._settings),
             "feedback": {key: f"version {f.version}" for key, f in sorted(held.issued.items())},
         }

@@ -29,10 +29,12 @@ class TradingState(enum.StrEnum):
 
 
 class Control(Message):
-    """An order to the system: ``halt``, ``reduce``, ``resume``, ``panic``, ``pause``, ``unpause``.
+    """An order to the system.
 
-    ``target`` narrows it to one strategy's name (``pause`` and ``unpause``). ``id`` is unique,
-    and a repeated id changes nothing.
+    ``action`` is ``halt``, ``reduce``, ``resume``, ``panic``, ``pause``, ``unpause``, ``adopt`` or ``rollback``.
+    ``target`` narrows it to one strategy's name (``pause`` and ``unpause``), or is the venue's id of the order
+    to ``adopt`` (``*``: all) or the version to go back to (``rollback``). ``id`` is unique, and a repeated id
+    changes nothing.
     """
 
     lane: ClassVar[Lane] = Lane.CONTROL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 import msgspec
 
@@ -20,7 +21,9 @@ class Lesson(Message):
     ``favourable`` and ``adverse`` are the best and the worst return on the way (at least and at most
     0), ``slippage`` what was paid more than the reference price, ``fees`` what was paid or is
     reckoned, all as fractions of the stake. ``sources`` are the signal's opinions, ``policy``,
-    ``arm`` and ``regime`` what it was judged by and in.
+    ``arm`` and ``regime`` what it was judged by and in. ``code`` is the gate's. ``stake`` is what was
+    put at risk, or would have been, in the quote currency. ``reduces``: it could only close, so that
+    its outcome says nothing of an entry.
     """
 
     signal_id: str
@@ -45,6 +48,8 @@ class Lesson(Message):
     policy: int = 0
     arm: str = ""
     stake: float = 0.0
+    code: str = ""
+    reduces: bool = False
 
 
 class Stage(enum.StrEnum):
@@ -61,7 +66,7 @@ class Stage(enum.StrEnum):
 
 
 class Ban(msgspec.Struct, frozen=True):
-    """No entries by this ``scope`` until then: a strategy, ``strategy|symbol``, source or pattern."""
+    """No entries by its scope until then: a strategy, ``strategy|symbol``, a source or ``Pattern.scope``."""
 
     until_ns: int
     reason: str
@@ -74,11 +79,16 @@ class Condition(msgspec.Struct, frozen=True):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.low:.6g}<={self.feature}<{self.high:.6g}"
+
 
 class Pattern(msgspec.Struct, frozen=True):
     """A subgroup of signals whose outcomes differ from the rest's.
 
-    ``effect`` is the difference of mean returns, ``p_value`` corrected for all that was looked at.
+    The features are those of ``actors.traits``. ``effect`` is the difference of mean returns on
+    signals it was not found by, ``mean`` the subgroup's own mean return there, ``p_value`` corrected
+    for all that was looked at.
     """
 
     strategy: str
@@ -86,6 +96,19 @@ class Pattern(msgspec.Struct, frozen=True):
     count: int
     effect: float
     p_value: float
+    mean: float = 0.0
+
+    @property
+    def scope(self) -> str:
+        """What a ban on it is kept under."""
+        return f"{self.strategy}[{' '.join(str(condition) for condition in self.conditions)}]"
+
+    def holds(self, traits: Mapping[str, float]) -> bool:
+        """Whether a signal with these traits belongs to it; one that lacks a trait does not."""
+        return all(
+            (value := traits.get(each.feature)) is not None and each.low <= value < each.high
+            for each in self.conditions
+        )
 
 
 class Policy(msgspec.Struct, frozen=True):

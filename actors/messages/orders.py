@@ -28,12 +28,46 @@ class OrderChanged(Message):
 
 
 class Filled(Message):
-    """A fill and the position after it, one record."""
+    """A fill and the position after it, one record; ``lot`` is the instrument's quantity step, 0 where unknown."""
 
     signal_id: str
     strategy: str
     fill: Fill
     position: Position
+    lot: Decimal = Decimal(0)
+
+
+class Paid(Message):
+    """Cash that moved without a trade, journaled once for each ``payment_id``, with the position after it.
+
+    ``kind`` is ``funding``, ``amount`` positive when received, in ``currency``; ``ts_ns`` the venue's time.
+    """
+
+    venue: str
+    symbol: str
+    kind: str
+    amount: Decimal
+    currency: str
+    payment_id: str
+    ts_ns: int
+    position: Position
+
+
+class Adopted(Message):
+    """An order that was placed elsewhere is under management from now on; journaled once.
+
+    ``order`` is as the venue had it then. ``order.client_id`` is the name it is tracked under, made
+    of the venue's id where it has none.
+    """
+
+    venue: str
+    order: Order
+    by: str
+    control_id: str = ""
+
+
+FEE_ROUNDED, FEE_RECKONED = "fee rounding", "fee reckoned"
+"""``Repaired.what`` where what is held showed that a fee taken in the coin bought was a little more or less."""
 
 
 class LegPlanned(Message):
@@ -102,6 +136,11 @@ class Repaired(Message):
     position: Position | None = None
     fill: Fill | None = None
     as_of_ns: int = 0
+
+    @property
+    def recharged(self) -> Decimal:
+        """By how much less of a fee in the coin bought was taken than was booked, 0 for any other repair."""
+        return Decimal(self.after) - Decimal(self.before) if self.what in (FEE_ROUNDED, FEE_RECKONED) else Decimal(0)
 
 
 class SymbolHalted(Message):

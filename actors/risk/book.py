@@ -105,7 +105,8 @@ class Book(msgspec.Struct):
     """The exposure. Commitments are by client order id, the rest by symbol.
 
     ``contracts`` is what one contract pays, for those that pay all or nothing. ``frames`` are the
-    flows under way: by signal, the client id its approval bears.
+    flows under way: by signal, the client id its approval bears. ``lots`` are the quantity steps of
+    what was filled.
     """
 
     positions: dict[str, Position] = {}
@@ -115,6 +116,7 @@ class Book(msgspec.Struct):
     frames: dict[str, str] = {}
     day: int = 0
     day_start: Decimal = _ZERO
+    lots: dict[str, Decimal] = {}
     rates: dict[str, Decimal] = {}
     """What one unit of a symbol's quote currency counts as in dollars, where that is known; 1 elsewhere."""
 
@@ -164,15 +166,16 @@ class Book(msgspec.Struct):
         return self.rates.get(symbol, _ONE)
 
     def symbols(self) -> list[str]:
-        """Every symbol that is held or may come to be, in a fixed order."""
+        """Every symbol that is held or may come to be, in a fixed order; less than a lot is not held."""
         named = set(self.positions) | {order.symbol for order in self.commitments.values()}
-        return sorted(symbol for symbol in named if self.bounds(symbol).worst > 0)
+        worst = {symbol: self.bounds(symbol).worst for symbol in named}
+        return sorted(symbol for symbol in named if worst[symbol] > 0 and worst[symbol] >= self.lots.get(symbol, 0))
 
     def profit(self) -> Decimal:
-        """Realised and unrealised profit over all time, net of fees, in dollars."""
+        """Realised and unrealised profit over all time, with fees and payments, in dollars."""
         total = _ZERO
         for symbol, position in self.positions.items():
-            own = position.realized - position.fees
+            own = position.net
             if position.quantity:
                 own += position.unrealized(self.price(symbol))
             total += own * self.rate(symbol)
@@ -281,6 +284,8 @@ def filled(book: Book, event: Filled) -> None:
     fill = event.fill
     _pass_by(book, fill)
     book.positions[fill.symbol] = event.position
+    if event.lot:
+        book.lots[fill.symbol] = event.lot
     mark = book.marks.get(fill.symbol)
     if mark is None or mark.recv_ns == 0:
         book.marks[fill.symbol] = Mark(fill.price, fill.price, fill.price, 0)

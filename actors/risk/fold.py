@@ -14,6 +14,7 @@ from actors.messages.orders import (
     FlowEnded,
     LegPlanned,
     OrderChanged,
+    Paid,
     Repaired,
     SymbolHalted,
 )
@@ -185,6 +186,10 @@ def _flow_ended(state: RiskState, settings: RiskSettings, event: FlowEnded, ts: 
     book.flow_ended(state.book, event)
 
 
+def _paid(state: RiskState, settings: RiskSettings, event: Paid, ts: int) -> None:
+    state.book.positions[event.symbol] = event.position
+
+
 def _repaired(state: RiskState, settings: RiskSettings, event: Repaired, ts: int) -> None:
     before = state.book.profit()
     book.repaired(state.book, event)
@@ -234,6 +239,7 @@ _FOLDS: dict[type[Message], Callable[[RiskState, RiskSettings, Any, int], None]]
     LegPlanned: _leg,
     FlowEnded: _flow_ended,
     Repaired: _repaired,
+    Paid: _paid,
     SymbolHalted: _halted,
     TradingStateChanged: _trading,
     FeedbackIssued: _feedback,

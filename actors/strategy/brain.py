@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -35,7 +36,7 @@ from strategies.performance import Performance
 from strategies.signal import Signal
 from strategies.strategy import Strategy
 
-KINDS = ("Generated", "Approved", "Blocked", "Expired", "Filled", "FeedbackIssued")
+KINDS = ("Generated", "Approved", "Blocked", "Expired", "Filled", "FeedbackIssued", "Paid")
 """The journal's events it subscribes to; with one symbol narrowed to it (index ``symbol``).
 
 With several symbols it takes all of them: by strategy it would not be told of fills of no strategy's
@@ -292,7 +293,8 @@ class StrategyBrain:
         event = codec.decode(unseen.body)
         if isinstance(event, Filled):
             self._triggered(f"fill/{event.fill.execution_id}", "Fill")
-            self._call("on_fill", event.fill, unseen.position)
+            lot = self.desk.lots.get(event.fill.symbol, Decimal(0))
+            self._call("on_fill", event.fill, unseen.position.tradable(lot))
         elif isinstance(event, FeedbackIssued):
             self._triggered(f"feedback/{event.version}", "Feedback")
             self._call("on_feedback", event)

@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from actors.messages.learning import FeedbackIssued
-from actors.messages.orders import Filled
+from actors.messages.orders import Filled, Paid
 from actors.messages.signals import Approved, Blocked, Expired, Generated, SignalEvent
 from actors.strategy.inlets import Inlets
 from actors.strategy.settings import BrainSettings
@@ -29,6 +29,8 @@ _STEPS: dict[type[Message], str] = {
     Blocked: "blocked",
     Expired: "expired",
 }
+
+_ZERO = Decimal(0)
 
 Tally = Callable[..., None]
 
@@ -76,27 +78,41 @@ class Facts:
             self._own(entry, event)
         elif isinstance(event, Filled) and not event.strategy and event.fill.symbol in self._desk.positions:
             self._outside(event)
+        elif isinstance(event, Paid) and event.symbol in self._desk.positions:
+            self._paid(event)
 
     def _outside(self, event: Filled) -> None:
         """A fill of no strategy's order (a panic, a hand) that leaves the account flat leaves us flat too."""
         held = self._desk.positions[event.fill.symbol].quantity
-        if held and not event.position.quantity:
+        if held and not event.position.tradable(event.lot).quantity:
             side = Side.SELL if held > 0 else Side.BUY
             ours = msgspec.structs.replace(event.fill, side=side, quantity=abs(held), fee=Decimal(0))
             self._apply(ours)
             self._tally("closed_from_outside")
 
     def _apply(self, fill: Fill) -> Position:
-        before = self._desk.positions[fill.symbol]
-        after = self._desk.positions[fill.symbol] = before.apply(fill)
-        self._performance.fill(before, after, fill)
+        desk, symbol = self._desk, fill.symbol
+        before = desk.positions[symbol]
+        after = desk.positions[symbol] = before.apply(fill)
+        lot = desk.lots.get(symbol, _ZERO)
+        self._performance.fill(before.tradable(lot), after.tradable(lot), fill)
         return after
+
+    def _paid(self, event: Paid) -> None:
+        """Our part of a payment on the account's position: as much as we hold of it, with our own sign."""
+        positions, whole = self._desk.positions, event.position.quantity
+        own = positions[event.symbol]
+        if own.quantity and whole:
+            positions[event.symbol] = own.pay(event.amount * own.quantity / whole)
+            self._tally("payments")
 
     def _own(self, entry: Entry, event: SignalEvent | Filled | FeedbackIssued) -> None:
         """Take in an event about this strategy; others trade the same symbols."""
         if isinstance(event, Filled):
             if event.fill.symbol in self._desk.positions:
                 self._tally("fills")
+                if event.lot:
+                    self._desk.lots[event.fill.symbol] = event.lot
                 self._show(entry, "on_fill", self._apply(event.fill))
         elif event.symbol not in self._desk.positions:
             return

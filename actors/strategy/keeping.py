@@ -63,6 +63,7 @@ def capture(brain: StrategyBrain) -> BrainState:
         series=brain.frames.states(),
         warm=brain.warm.state,
         performance=brain.performance.state,
+        lots=desk.lots,
     )
 
 
@@ -128,6 +129,7 @@ def _desk(brain: StrategyBrain, state: BrainState) -> None:
     latest = {symbol: codec.decode(data) for symbol, data in state.latest.items() if symbol in desk.positions}
     desk.latest = {symbol: data for symbol, data in latest.items() if isinstance(data, MarketData)}
     positions = state.positions or {brain.symbol: state.position}
+    desk.lots.update(state.lots)
     desk.positions.update((symbol, held) for symbol, held in positions.items() if symbol in desk.positions)
 
 

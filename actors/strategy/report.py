@@ -44,6 +44,7 @@ def _symbol(brain: StrategyBrain, symbol: str) -> dict[str, object]:
         "average_price": str(position.average_price),
         "realized": str(position.realized),
         "fees": str(position.fees),
+        "payments": str(position.payments),
         "threshold": brain.desk.thresholds[symbol],
         "size_multiplier": feedback.size_multiplier if feedback is not None else 1.0,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from actors.messages.history import HistoryTold
@@ -96,3 +98,4 @@ class BrainState(msgspec.Struct, frozen=True):
     series: dict[str, SeriesState] = {}
     warm: WarmState | None = None
     performance: PerformanceState | None = None
+    lots: dict[str, Decimal] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bigwheel.cli import control, data, download, execute, inspect, journal, replay, run
+from bigwheel.cli import control, data, download, execute, inspect, journal, learning, orders, replay, run
 
 app = typer.Typer(
     name="bigwheel",
@@ -18,6 +18,8 @@ app.command("download")(download.download)
 app.command("status")(inspect.status)
 app.command("signals")(inspect.signals)
 app.command("why")(inspect.why)
+app.command("orders")(orders.orders)
+app.command("adopt")(orders.adopt)
 app.command("execute")(execute.execute)
 app.command("withdraw")(execute.withdraw)
 app.command("execution")(execute.execution)
@@ -29,3 +31,4 @@ app.command("resume")(control.resume)
 app.command("stop")(control.stop)
 app.add_typer(journal.app, name="journal")
 app.add_typer(data.app, name="data")
+app.add_typer(learning.app, name="learning")

@@ -25,7 +25,7 @@ from exchanges.interface import Capabilities, Sink
 from exchanges.model.market import Bar, Trade
 from exchanges.model.venue import Command, OrderReport
 from exchanges.modes import Mode, ModeError
-from exchanges.streams import StreamError
+from exchanges.streams import AccessError, StreamError, before_the_start, refusal
 from exchanges.tasks import end
 from runtime.message import Message
 
@@ -59,6 +59,18 @@ class AlpacaExchange:
 
     # -- life ------------------------------------------------------------------------------
 
+    async def check(self, symbols: Sequence[str]) -> None:
+        """See ``exchanges.interface``. The venue tells no key that may only look from one that may trade."""
+        with before_the_start(VENUE):
+            await Market(self.settings, self._rest, symbols, _unheard, self._counters).load()
+            if self.settings.mode is not Mode.PAPER:
+                account = await self._check_account()
+                if account.blocked or account.status != "ACTIVE":
+                    raise AccessError(
+                        f"expected an account that may trade, found status {account.status} and "
+                        f"blocked={account.blocked}; the venue's dashboard says why"
+                    )
+
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         """Start the streams of ``symbols`` (``alpaca:AAPL``, ``alpaca:BTC/USD``); see ``exchanges.interface``.
 
@@ -78,7 +90,7 @@ class AlpacaExchange:
         reporter = Reporter(lineage, settings.crypto_taker_fee, resolver.resolve, counters)
         self._streams = [PublicStream(settings, natives, sink, counters, market.load)]
         if settings.mode is not Mode.PAPER:
-            self._streams.append(PrivateStream(settings, self._private_sink, counters, self._check_account, reporter))
+            self._streams.append(PrivateStream(settings, self._private_sink, counters, self._ready, reporter))
         works = [(f"{stream.name} stream", stream.run()) for stream in self._streams]
         self._tasks = [self._start(name, work) for name, work in (*works, ("hours", market.watch()))]
 
@@ -138,22 +150,32 @@ class AlpacaExchange:
             self._rest.stack.forget(ACCOUNT)
         self._sink(message)
 
-    async def _check_account(self) -> None:
-        """Refuse to open the private stream with a key that is not of this mode's account."""
-        self._rest.stack.forget(ACCOUNT)
-        try:
-            account = wire.account(await self._rest.get(ACCOUNT, "/account"))
-            self._rest.gate.confirm(account.number)
-        except VenueError as error:
-            kind = error.failure.kind.value
-            raise StreamError(f"key check: {kind}: {error.failure.code} {error.failure.reason}") from error
-        except (WireError, ModeError) as error:
-            raise StreamError(f"key check: {error}") from error
+    async def _ready(self) -> None:
+        """Before each private connection: the key, and whether the account may trade."""
+        account = await self._check_account()
         if account.blocked or account.status != "ACTIVE":
             self._counters["account_not_active"] += 1
             logger.warning(
                 "the account's status is %s, blocked: %s; the venue will refuse orders", account.status, account.blocked
             )
+
+    async def _check_account(self) -> wire.Account:
+        """The account of the key.
+
+        Raises:
+            StreamError: it can't be had; an ``AccessError`` where the key is not of this mode's account.
+        """
+        self._rest.stack.forget(ACCOUNT)
+        try:
+            account = wire.account(await self._rest.get(ACCOUNT, "/account"))
+            self._rest.gate.confirm(account.number)
+        except VenueError as error:
+            raise refusal(f"key check: {error.failure.kind.value}", error) from error
+        except ModeError as error:
+            raise AccessError(f"key check: {error}") from error
+        except WireError as error:
+            raise StreamError(f"key check: {error}") from error
+        return account
 
     def _start(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=f"{VENUE} {name}")
@@ -168,3 +190,7 @@ def _failed(task: asyncio.Task[None]) -> None:
 
 def _nowhere(message: object) -> None:
     logger.error("a message before connect(): %s", type(message).__name__)
+
+
+def _unheard(message: object) -> None:
+    """Takes what a look before the start would report."""

@@ -131,7 +131,7 @@ class Commands(CommandRunner):
 
     async def cancel(self, command: CancelOrder) -> CommandResult:
         """Cancel the order that stands for it now; one that was replaced unnoticed is looked up once."""
-        node = await _unsent(self._current(command.client_id))
+        node = await _unsent(self._current(command.client_id, venue_id=command.venue_id))
         if node is None:
             return outcome_of(command, Outcome.NOT_FOUND)
         try:
@@ -139,7 +139,7 @@ class Commands(CommandRunner):
         except VenueError as error:
             if error.failure.kind not in (FailureKind.REJECTED, FailureKind.INVALID):
                 raise
-            now = await _unsent(self._current(command.client_id, fresh=True))
+            now = await _unsent(self._current(command.client_id, fresh=True, venue_id=command.venue_id))
             if now is None or now.order.id == node.order.id:
                 raise
             node = now
@@ -177,7 +177,7 @@ class Commands(CommandRunner):
         return outcome_of(command, Outcome.ACCEPTED)
 
     async def query(self, command: QueryOrder) -> CommandResult:
-        node = await self._lookup.by_client_id(command.client_id)
+        node = await self._found(command.client_id, command.venue_id)
         if node is None:
             return outcome_of(command, Outcome.NOT_FOUND)
         view = await self._view(node)
@@ -210,12 +210,16 @@ class Commands(CommandRunner):
     def _chain(self, node: Node) -> list[Node]:
         return self._lineage.chain(node.root or "")
 
-    async def _current(self, client_id: str, *, fresh: bool = False) -> Node | None:
-        """The venue's order that stands for ``client_id`` now."""
+    async def _found(self, client_id: str, venue_id: str) -> Node | None:
+        """An order by the venue's id, where it is given."""
+        return await (self._lookup.by_id(venue_id) if venue_id else self._lookup.by_client_id(client_id))
+
+    async def _current(self, client_id: str, *, fresh: bool = False, venue_id: str = "") -> Node | None:
+        """The venue's order that stands for ``client_id``, or for one of the venue's own, now."""
         known = self._lineage.head(client_id)
         if known is not None and not fresh:
             return known
-        first = await self._lookup.by_client_id(client_id)
+        first = await self._found(client_id, venue_id)
         if first is None:
             return None
         return self._lineage.head(first.root or "") or first

@@ -75,4 +75,6 @@ def _crypto(name: str, fields: Fields, settings: AlpacaSettings, active: bool) -
         taker_fee=settings.crypto_taker_fee,
         trading=active,
         short=False,
+        fee_in_base=True,
+        fee_told=False,
     )

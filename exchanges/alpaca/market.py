@@ -21,7 +21,7 @@ from exchanges.interface import Sink
 from exchanges.model.instrument import Instrument
 from exchanges.model.venue import InstrumentsReport
 from exchanges.modes import Mode
-from exchanges.streams import StreamError
+from exchanges.streams import AccessError, StreamError, refusal
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +73,12 @@ class Market:
             self._shorting = await self._may_short()
             await self._hear()
             await self._fetch_assets()
+            missing = [symbol for symbol in self._symbols if native(symbol) not in self._assets]
+            if missing:
+                raise AccessError(f"expected {', '.join(missing)} among the venue's assets, found no such symbol")
             made = self._made()
         except VenueError as error:
-            raise StreamError(f"instruments: {error.failure.code} {error.failure.reason}") from error
+            raise refusal("instruments", error) from error
         except WireError as error:
             raise StreamError(f"instruments: {error}") from error
         self._report(made)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
-
-import msgspec
+from typing import ClassVar, NamedTuple
 
 from exchanges.alpaca.values import VENUE
-from exchanges.modes import Mode, check_addresses, check_key
+from exchanges.modes import check_key
+from exchanges.settings import AdapterSettings
 
 INTERVALS: dict[int, str] = {
     **{minutes * 60: f"{minutes}Min" for minutes in (1, 2, 3, 5, 10, 15, 20, 30)},
@@ -31,7 +30,7 @@ class Endpoints(NamedTuple):
     data_stream: str
 
 
-class AlpacaSettings(msgspec.Struct, frozen=True, kw_only=True):
+class AlpacaSettings(AdapterSettings, frozen=True, kw_only=True):
     """Where to connect, as whom, and how patiently. Times in seconds.
 
     ``feed`` is ``iex`` (one exchange, free), ``sip`` (all of them) or ``delayed_sip``. ``streams``
@@ -43,25 +42,18 @@ class AlpacaSettings(msgspec.Struct, frozen=True, kw_only=True):
     in mode ``paper`` the venue's paper host tells market hours and assets, and no order goes there.
     """
 
-    mode: Mode
+    venue: ClassVar[str] = VENUE
+
     key: str = ""
     secret: str = ""
     rest_url: str = ""
     stream_url: str = ""
     data_url: str = ""
     data_stream_url: str = ""
-    live_account: str = ""
     feed: str = "iex"
-    streams: tuple[str, ...] = ("trade", "quote", "bar")
-    bar_interval_s: int = STREAMED_INTERVAL_S
     extended_hours: bool = False
     crypto_maker_fee: Decimal = Decimal("0.0015")
     crypto_taker_fee: Decimal = Decimal("0.0025")
-    request_timeout_s: float = 5.0
-    connect_timeout_s: float = 10.0
-    stale_after_s: float = 15.0
-    backoff_base_s: float = 0.25
-    backoff_cap_s: float = 15.0
     hours_refresh_s: float = 60.0
     calls_per_minute: int = 200
     data_calls_per_minute: int = 200
@@ -71,7 +63,7 @@ class AlpacaSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._check_streams()
-        check_addresses(VENUE, self.mode, self._given)
+        self.addresses()
         check_key(VENUE, self.mode, self.key)
         if self.secret != self.secret.strip() or not (self.secret.isprintable() and self.secret.isascii()):
             raise ValueError("expected a secret of printable characters without spaces around it; copy it anew")
@@ -86,9 +78,7 @@ class AlpacaSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
 
     def _check_streams(self) -> None:
-        unknown = sorted(set(self.streams) - {"trade", "quote", "bar"})
-        if unknown:
-            raise ValueError(f"expected streams among trade, quote, bar, found {unknown}")
+        self.ensure_streams("trade", "quote", "bar")
         if "bar" in self.streams and self.bar_interval_s != STREAMED_INTERVAL_S:
             raise ValueError(
                 f"expected a bar_interval_s of {STREAMED_INTERVAL_S}, the only candles the venue streams, "
@@ -100,24 +90,5 @@ class AlpacaSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def endpoints(self) -> Endpoints:
         """The addresses in force."""
-        found = check_addresses(VENUE, self.mode, self._given)
+        found = self.addresses()
         return Endpoints(found["rest_url"], found["stream_url"], found["data_url"], found["data_stream_url"])
-
-    @property
-    def _given(self) -> dict[str, str]:
-        return {
-            "rest_url": self.rest_url,
-            "stream_url": self.stream_url,
-            "data_url": self.data_url,
-            "data_stream_url": self.data_stream_url,
-        }
-
-    def __repr__(self) -> str:
-        key = "set" if self.key else "none"
-        return f"AlpacaSettings(mode={self.mode.value!r}, rest={self.endpoints.rest!r}, key={key})"
-
-    __str__ = __repr__
-
-    def __rich_repr__(self) -> list[tuple[str, str]]:
-        """What rich prints: no more than ``repr`` says."""
-        return [("mode", self.mode.value), ("rest", self.endpoints.rest)]

@@ -25,7 +25,7 @@ from exchanges.alpaca.reporter import Reporter, message
 from exchanges.alpaca.settings import AlpacaSettings
 from exchanges.alpaca.values import VENUE, WireError, is_crypto
 from exchanges.interface import Sink
-from exchanges.streams import StreamError, StreamKeeper, StreamPace
+from exchanges.streams import StreamError, StreamKeeper
 
 _LOOK_S = 0.1
 _PROBES = 3
@@ -44,14 +44,7 @@ class AlpacaStream(StreamKeeper):
     def __init__(
         self, name: str, settings: AlpacaSettings, sink: Sink, counters: Counter[str], prepare: Prepare
     ) -> None:
-        pace = StreamPace(
-            stale_after_s=settings.stale_after_s,
-            connect_timeout_s=settings.connect_timeout_s,
-            backoff_base_s=settings.backoff_base_s,
-            backoff_cap_s=settings.backoff_cap_s,
-            look_s=_LOOK_S,
-        )
-        super().__init__(VENUE, name, pace, sink, counters)
+        super().__init__(VENUE, name, settings.pace(_LOOK_S), sink, counters)
         self.settings = settings
         self.lines: list[Line] = []
         self._prepare = prepare

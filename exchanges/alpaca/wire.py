@@ -232,9 +232,14 @@ def fill(execution: Execution, client_id: str, symbol: str, crypto_rate: Decimal
 
     Equities cost no commission; what the regulators charge on sales is not in the venue's
     executions and not modelled. Crypto executions say nothing of their fee or of who took
-    liquidity: ``crypto_rate`` times the notional is assumed.
+    liquidity: ``crypto_rate`` of what is received is assumed, coins of a purchase and cash of a sale.
+    The ``CFEE`` activities tell it, but by all that is known name no order, so that none can be booked by
+    them; what a purchase really cost is seen in the position, which is less by it at once (reports of
+    users, not the venue's documentation).
     """
-    rate = crypto_rate if is_crypto(native(symbol)) else _ZERO
+    crypto = is_crypto(native(symbol))
+    in_base = crypto and execution.side is Side.BUY
+    received = execution.quantity if in_base else execution.quantity * execution.price
     return Fill(
         execution_id=execution.id,
         client_id=client_id,
@@ -243,10 +248,11 @@ def fill(execution: Execution, client_id: str, symbol: str, crypto_rate: Decimal
         side=execution.side,
         price=execution.price,
         quantity=execution.quantity,
-        fee=rate * execution.quantity * execution.price,
-        fee_currency=currency(symbol),
+        fee=crypto_rate * received if crypto else _ZERO,
+        fee_currency=native(symbol).partition("/")[0] if in_base else currency(symbol),
         liquidity=Liquidity.TAKER,
         ts_ns=execution.ts_ns,
+        fee_in_base=in_base,
     )
 
 

@@ -12,7 +12,7 @@ from exchanges.bybit.symbols import LINEAR, by_category
 from exchanges.failures import VenueError
 from exchanges.model.position import Balance
 from exchanges.modes import ModeError
-from exchanges.streams import StreamError
+from exchanges.streams import AccessError, StreamError, refusal
 
 _UNCHANGED = "110043"
 _WALLET = "UNIFIED"
@@ -33,10 +33,18 @@ class Account:
         Raises:
             StreamError: something isn't as it has to be; the text says what to do.
         """
+        await self.fit()
+        await self._set_leverage()
+
+    async def fit(self) -> None:
+        """Check clock, key and position mode.
+
+        Raises:
+            StreamError: as ``ready``; an ``AccessError`` where only a person can mend it.
+        """
         await self.check_clock()
         await self._check_key()
         await self._check_position_mode()
-        await self._set_leverage()
 
     async def check_clock(self) -> None:
         """Measure the clock, and refuse one that is too far off to be trusted, or was never measured."""
@@ -76,11 +84,11 @@ class Account:
             self._rest.ask_account(endpoints.KEY, lambda session: session.get_api_key_information()),
         )
         if int(facts.get("readOnly") or 0):
-            raise StreamError("expected a key that may trade, found a read-only one: make a new key")
+            raise AccessError("expected a key that may trade, found a read-only one: make a new key")
         try:
             self._rest.gate.confirm(str(facts.get("userID") or ""))
         except ModeError as error:
-            raise StreamError(str(error)) from error
+            raise AccessError(str(error)) from error
 
     async def _check_position_mode(self) -> None:
         """One net position for each symbol: an account in hedge mode would hold two."""
@@ -88,7 +96,7 @@ class Account:
             result = await self._attempt("position mode", self._position_rows(name))
             hedged = [row for row in result["list"] if row.get("positionIdx") not in (None, "", 0, "0")]
             if hedged:
-                raise StreamError(
+                raise AccessError(
                     f"expected the account in one-way mode, found {name} in hedge mode; switch {name} to one-way mode "
                     "at the venue (close its positions and orders first)"
                 )
@@ -126,7 +134,7 @@ class Account:
         try:
             return await work
         except VenueError as error:
-            raise StreamError(f"{what}: {_said(error)}") from error
+            raise refusal(what, error) from error
 
 
 def _said(error: VenueError) -> str:

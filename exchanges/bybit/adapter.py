@@ -24,7 +24,7 @@ from exchanges.model.market import Bar, Trade
 from exchanges.model.position import Balance
 from exchanges.model.venue import BalanceReport, Command, InstrumentsReport
 from exchanges.modes import Mode
-from exchanges.streams import StatusGroup, StreamError
+from exchanges.streams import AccessError, StatusGroup, StreamError, before_the_start, refusal
 from exchanges.tasks import end
 from runtime.message import Message
 
@@ -58,6 +58,13 @@ class BybitExchange:
         self._sink: Sink = _nowhere
 
     # -- life ------------------------------------------------------------------------------
+
+    async def check(self, symbols: Sequence[str]) -> None:
+        """See ``exchanges.interface``. In mode ``paper`` the key is of no use, and not looked at."""
+        with before_the_start(VENUE):
+            await self._listed(tuple(symbols))
+            if self.settings.mode is not Mode.PAPER:
+                await Account(self._rest, symbols, self._counters).fit()
 
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         """Start the streams of ``symbols`` (``bybit:BTCUSDT``, ``bybit:BTCUSDT.SPOT``); see ``exchanges.interface``.
@@ -170,16 +177,20 @@ class BybitExchange:
 
     async def _load(self) -> None:
         """Fetch the instruments' rules and report them, before each public connection."""
-        try:
-            instruments = await self._catalogue.instruments(self._symbols)
-        except VenueError as error:
-            raise StreamError(f"instruments: {error.failure.code} {error.failure.reason}") from error
-        missing = [symbol for symbol in self._symbols if symbol not in instruments]
-        if missing:
-            raise StreamError(f"expected {', '.join(missing)} among the venue's instruments, found no such symbol")
+        instruments = await self._listed(self._symbols)
         self._bases.update({symbol: instruments[symbol].base for symbol in self._bases})
         self._check_bases()
         self._sink(InstrumentsReport(tuple(instruments[symbol] for symbol in self._symbols)))
+
+    async def _listed(self, symbols: tuple[str, ...]) -> dict[str, Instrument]:
+        try:
+            instruments = await self._catalogue.instruments(symbols)
+        except VenueError as error:
+            raise refusal("instruments", error) from error
+        missing = [symbol for symbol in symbols if symbol not in instruments]
+        if missing:
+            raise AccessError(f"expected {', '.join(missing)} among the venue's instruments, found no such symbol")
+        return instruments
 
     def _check_bases(self) -> None:
         """A coin in the wallet can only be the holding of one pair."""

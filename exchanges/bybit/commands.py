@@ -74,7 +74,7 @@ class Commands(CommandRunner):
         return outcome_of(command, Outcome.ACCEPTED, venue_id=str(result.get("orderId", "")))
 
     async def cancel(self, command: CancelOrder) -> CommandResult:
-        request = _named(command.client_id, command.symbol)
+        request = _named(command.client_id, command.symbol, command.venue_id)
         result = await self._rest.ask_account(
             endpoints.CANCEL, _calling("cancel_order", request), key=command.client_id
         )
@@ -98,11 +98,12 @@ class Commands(CommandRunner):
 
     async def query(self, command: QueryOrder) -> CommandResult:
         """Open orders first, then history: an order that ends in between is in the second answer."""
-        request = _named(command.client_id, command.symbol)
+        request = _named(command.client_id, command.symbol, command.venue_id)
+        asked = "orderId" if command.venue_id else "orderLinkId"
         for endpoint, name in ((endpoints.QUERY_OPEN, "get_open_orders"), (endpoints.QUERY_ENDED, "get_order_history")):
             result = await self._rest.ask_account(endpoint, _calling(name, request), key=command.client_id)
             for row in result["list"]:
-                if row.get("orderLinkId") == command.client_id:
+                if row.get(asked) == request[asked]:
                     found = wire.order(row, request["category"])
                     return outcome_of(command, Outcome.ACCEPTED, venue_id=found.venue_id, order=found)
         return outcome_of(command, Outcome.NOT_FOUND)
@@ -183,9 +184,9 @@ class Commands(CommandRunner):
         raise wire.WireError(f"expected {name} to end within {_PAGES} pages, found more")
 
 
-def _named(client_id: str, symbol: str) -> dict[str, Any]:
+def _named(client_id: str, symbol: str, venue_id: str = "") -> dict[str, Any]:
     category, name = native(symbol)
-    return {"category": category, "symbol": name, "orderLinkId": client_id}
+    return {"category": category, "symbol": name} | ({"orderId": venue_id} if venue_id else {"orderLinkId": client_id})
 
 
 def _calling(name: str, request: dict[str, Any]) -> Callable[[Any], Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
-
-import msgspec
+from typing import ClassVar, NamedTuple
 
 from exchanges.bybit.symbols import VENUE
-from exchanges.modes import Mode, check_addresses, check_key
+from exchanges.modes import Mode, check_key
+from exchanges.settings import AdapterSettings
 
 BybitMode = Mode
 
@@ -21,7 +20,7 @@ class Endpoints(NamedTuple):
     private: str
 
 
-class BybitSettings(msgspec.Struct, frozen=True, kw_only=True):
+class BybitSettings(AdapterSettings, frozen=True, kw_only=True):
     """Where to connect, as whom, and how patiently. Times in seconds.
 
     ``streams`` may name ``trade``, ``quote``, ``bar``, ``book`` and ``ticker``. An empty address is the
@@ -31,23 +30,16 @@ class BybitSettings(msgspec.Struct, frozen=True, kw_only=True):
     machine's clock may be off the venue's.
     """
 
-    mode: Mode
+    venue: ClassVar[str] = VENUE
+
     key: str = ""
     secret: str = ""
     rest_url: str = ""
     public_url: str = ""
     private_url: str = ""
-    live_account: str = ""
     settle_coin: str = "USDT"
-    streams: tuple[str, ...] = ("trade", "quote", "bar")
-    bar_interval_s: int = 60
     book_depth: int = 50
     book_levels: int = 10
-    request_timeout_s: float = 5.0
-    connect_timeout_s: float = 10.0
-    stale_after_s: float = 15.0
-    backoff_base_s: float = 0.25
-    backoff_cap_s: float = 15.0
     orders_per_second: int = 10
     queries_per_second: int = 20
     order_threads: int = 4
@@ -66,15 +58,13 @@ class BybitSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._check_streams()
-        check_addresses(VENUE, self.mode, self._given)
+        self.addresses()
         check_key(VENUE, self.mode, self.key)
         if self.leverage is not None and not 1 <= self.leverage <= 200:
             raise ValueError(f"expected a leverage from 1 to 200, or none, found {self.leverage}")
 
     def _check_streams(self) -> None:
-        unknown = sorted(set(self.streams) - {"trade", "quote", "bar", "book", "ticker"})
-        if unknown:
-            raise ValueError(f"expected streams among trade, quote, bar, book, ticker, found {unknown}")
+        self.ensure_streams("trade", "quote", "bar", "book", "ticker")
         if "bar" in self.streams and self.bar_interval_s not in INTERVALS:
             raise ValueError(f"expected a bar_interval_s among {sorted(INTERVALS)}, found {self.bar_interval_s}")
         if "book" in self.streams and self.book_depth not in (50, 200, 1000):
@@ -83,22 +73,8 @@ class BybitSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def endpoints(self) -> Endpoints:
         """The addresses in force."""
-        found = check_addresses(VENUE, self.mode, self._given)
+        found = self.addresses()
         return Endpoints(found["rest_url"], found["public_url"], found["private_url"])
-
-    @property
-    def _given(self) -> dict[str, str]:
-        return {"rest_url": self.rest_url, "public_url": self.public_url, "private_url": self.private_url}
-
-    def __repr__(self) -> str:
-        key = "set" if self.key else "none"
-        return f"BybitSettings(mode={self.mode.value!r}, rest={self.endpoints.rest!r}, key={key})"
-
-    __str__ = __repr__
-
-    def __rich_repr__(self) -> list[tuple[str, str]]:
-        """What rich prints: no more than ``repr`` says."""
-        return [("mode", self.mode.value), ("rest", self.endpoints.rest)]
 
 
 INTERVALS: dict[int, str] = {

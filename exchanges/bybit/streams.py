@@ -16,7 +16,7 @@ from exchanges.bybit.rawsocket import RawSocket, open_socket
 from exchanges.bybit.settings import INTERVALS, BybitSettings
 from exchanges.bybit.symbols import LINEAR, SPOT, VENUE
 from exchanges.interface import Sink
-from exchanges.streams import StreamError, StreamKeeper, StreamPace
+from exchanges.streams import StreamError, StreamKeeper
 
 PRIVATE = "private"
 _LOOK_S = 0.1
@@ -45,17 +45,6 @@ def _depth(settings: BybitSettings, category: str) -> int:
     return min(settings.book_depth, 200) if category == SPOT else settings.book_depth
 
 
-def pace(settings: BybitSettings) -> StreamPace:
-    """The patience of Bybit's streams."""
-    return StreamPace(
-        stale_after_s=settings.stale_after_s,
-        connect_timeout_s=settings.connect_timeout_s,
-        backoff_base_s=settings.backoff_base_s,
-        backoff_cap_s=settings.backoff_cap_s,
-        look_s=_LOOK_S,
-    )
-
-
 class Stream(StreamKeeper):
     """One of the venue's streams, on one of its channels: ``private``, or the category of a public one.
 
@@ -73,7 +62,7 @@ class Stream(StreamKeeper):
         prepare: Callable[[], Awaitable[None]],
         skew_s: Callable[[], float],
     ) -> None:
-        super().__init__(VENUE, name, pace(settings), sink, counters)
+        super().__init__(VENUE, name, settings.pace(_LOOK_S), sink, counters)
         self._private = channel == PRIVATE
         self._channel = channel
         self._skew_s = skew_s

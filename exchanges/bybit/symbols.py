@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from runtime.errors import SetupError
+
 VENUE = "bybit"
 LINEAR, SPOT = "linear", "spot"
 CATEGORIES = (LINEAR, SPOT)
@@ -12,7 +14,7 @@ _SPOT_SUFFIX = ".SPOT"
 _QUOTES = ("USDT", "USDC", "USDE", "USD1", "EUR", "BRL", "TRY", "PLN", "BTC", "ETH", "DAI", "MNT")
 
 
-class SymbolError(ValueError):
+class SymbolError(SetupError, ValueError):
     """Not a symbol of this venue's."""
 
 

@@ -334,6 +334,7 @@ def fill(fields: dict[str, Any], category: str = LINEAR) -> Fill | None:
     if fields.get("execType", "Trade") not in EXECUTIONS:
         return None
     name, found, side = str(fields["symbol"]), category_of(fields, category), Side(_choice(_SIDES, fields, "side"))
+    currency = str(fields.get("feeCurrency") or _fee_currency(name, found, side))
     return Fill(
         execution_id=str(fields["execId"]),
         client_id=str(fields.get("orderLinkId") or ""),
@@ -343,10 +344,16 @@ def fill(fields: dict[str, Any], category: str = LINEAR) -> Fill | None:
         price=_positive(fields, "execPrice"),
         quantity=_positive(fields, "execQty"),
         fee=amount(fields, "execFee"),
-        fee_currency=str(fields.get("feeCurrency") or _fee_currency(name, found, side)),
+        fee_currency=currency,
         liquidity=Liquidity.MAKER if fields.get("isMaker") else Liquidity.TAKER,
         ts_ns=int(fields["execTime"]) * MS,
+        fee_in_base=found == SPOT and currency == _base(name, currency),
     )
+
+
+def _base(name: str, fee_currency: str) -> str:
+    """The base coin of a pair: by the quote coins we know, else the fee's own where the name begins with it."""
+    return coins(name)[0] or (fee_currency if name.startswith(fee_currency) else "")
 
 
 def _fee_currency(name: str, category: str, side: Side) -> str:
@@ -447,6 +454,7 @@ def instrument(fields: dict[str, Any], maker_fee: Decimal, taker_fee: Decimal, c
         short=not spot,
         max_leverage=_ONE if spot else amount(fields.get("leverageFilter") or {}, "maxLeverage") or _ONE,
         funding_interval_ns=0 if spot else int(fields.get("fundingInterval") or 0) * 60_000 * MS,
+        fee_in_base=spot,
     )
 
 

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from exchanges.failures import VenueError
+from exchanges.failures import Failure, FailureKind, VenueError
 from exchanges.hyperliquid import endpoints
 from exchanges.hyperliquid.catalogue import Catalogue
 from exchanges.hyperliquid.rest import Rest
+from exchanges.model.venue import Outcome
 from exchanges.modes import ModeError
-from exchanges.streams import StreamError
+from exchanges.streams import AccessError, StreamError, refusal
 
 AGENT, USER = "agent", "user"
 
@@ -32,31 +33,40 @@ class Account:
         Raises:
             StreamError: something isn't as it has to be; the text says what to do.
         """
+        await self.fit()
+        await self._set_leverage()
+
+    async def fit(self) -> None:
+        """Check that the wallet may sign for the account, and that it is the account of the mode.
+
+        Raises:
+            StreamError: the venue can't be asked; an ``AccessError`` where something has to be mended.
+        """
         try:
             self._rest.gate.confirm(await self._owner())
         except ModeError as error:
-            raise StreamError(str(error)) from error
-        await self._set_leverage()
+            raise AccessError(str(error)) from error
 
     async def _owner(self) -> str:
         """The account the wallet signs for, by the venue's word."""
         signer, user = self._rest.signer, self._rest.settings.user
         if not signer:
-            raise StreamError("expected a private key to sign with, found none; set it beside the account")
+            raise AccessError("expected a private key to sign with, found none; set it beside the account")
         try:
             told = await self._rest.ask(endpoints.ROLE, lambda info: info.user_role(signer))
         except VenueError as error:
-            raise StreamError(f"key check: {_said(error)}") from error
+            raise refusal("key check", error) from error
         role, owner = _role(told)
         if role == USER and signer == user:
             return user
         if role == AGENT and owner == user:
             return user
         found = {AGENT: "an API wallet of another account", USER: "another account's own key"}.get(role, role or "none")
-        raise StreamError(
-            f"key check: expected an API wallet that account ...{user[-4:]} has approved, or its own key, found "
-            f"{found}; approve the wallet at the venue, or correct the account's address"
+        text = (
+            f"expected an API wallet that account ...{user[-4:]} has approved, or its own key, found {found}; approve "
+            "the wallet at the venue, or correct the account's address"
         )
+        raise AccessError(f"key check: {text}", Failure(FailureKind.UNAUTHORISED, Outcome.REJECTED, "WALLET", text))
 
     async def _set_leverage(self) -> None:
         leverage = self._rest.settings.leverage

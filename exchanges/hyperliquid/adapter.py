@@ -31,11 +31,12 @@ from exchanges.hyperliquid.settings import HyperliquidSettings
 from exchanges.hyperliquid.streams import HyperliquidStream, PrivateStream, PublicStream
 from exchanges.identities import Identities
 from exchanges.interface import Capabilities, Sink
+from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar, Trade
 from exchanges.model.order import Side
 from exchanges.model.venue import Command, FillReport, InstrumentsReport
 from exchanges.modes import Mode
-from exchanges.streams import StreamError
+from exchanges.streams import AccessError, before_the_start, refusal
 from exchanges.tasks import end
 from runtime.message import Message
 
@@ -73,6 +74,14 @@ class HyperliquidExchange:
         self._calls: set[asyncio.Task[None]] = set()
 
     # -- life ------------------------------------------------------------------------------
+
+    async def check(self, symbols: Sequence[str]) -> None:
+        """See ``exchanges.interface``. In mode ``paper`` the key is of no use, and not looked at."""
+        with before_the_start(VENUE):
+            await self._listed(tuple(symbols))
+            if self.settings.mode is not Mode.PAPER:
+                coins = [native(symbol) for symbol in symbols]
+                await Account(self._rest, self._catalogue, coins, self._counters).fit()
 
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         """Start the streams of ``symbols`` (``hyperliquid:BTC``); see ``exchanges.interface``.
@@ -155,14 +164,18 @@ class HyperliquidExchange:
 
     async def _load(self) -> None:
         """Fetch the perpetuals' rules and report them, before each public connection."""
+        self._sink(InstrumentsReport(await self._listed(self._symbols)))
+
+    async def _listed(self, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:
+        """The rules of ``symbols``, all of them."""
         try:
-            found = await self._catalogue.instruments(self._symbols)
+            found = await self._catalogue.instruments(symbols)
         except VenueError as error:
-            raise StreamError(f"instruments: {error.failure.code} {error.failure.reason}") from error
-        missing = [symbol for symbol in self._symbols if symbol not in found]
+            raise refusal("instruments", error) from error
+        missing = [symbol for symbol in symbols if symbol not in found]
         if missing:
-            raise StreamError(f"expected {', '.join(missing)} among the venue's perpetuals, found no such symbol")
-        self._sink(InstrumentsReport(tuple(found[symbol] for symbol in self._symbols)))
+            raise AccessError(f"expected {', '.join(missing)} among the venue's perpetuals, found no such symbol")
+        return tuple(found[symbol] for symbol in symbols)
 
     async def _missed(self, symbol: str, since_ns: int) -> list[Bar]:
         """The candles that have ended since ``since_ns``."""

@@ -158,9 +158,12 @@ class Commands(CommandRunner):
         return result(command, Outcome.NOT_SENT, "UNSUPPORTED", "orders can't be amended here; cancel, and place anew")
 
     async def cancel(self, command: CancelOrder) -> CommandResult:
-        """Cancel by cloid."""
+        """Cancel by cloid, or by the venue's number where that is all there is."""
         asset = await self._catalogue.asset(native(command.symbol))
-        action = wire.cancel_action(asset, self._cloids.of(command.client_id))
+        if command.venue_id:
+            action = wire.cancel_many([(asset, int(command.venue_id))])
+        else:
+            action = wire.cancel_action(asset, self._cloids.of(command.client_id))
         _ensure_cancelled(_only(await self._rest.act(endpoints.CANCEL, action, key=command.client_id)))
         return result(command, Outcome.ACCEPTED)
 
@@ -188,7 +191,7 @@ class Commands(CommandRunner):
     # -- finding ---------------------------------------------------------------------------
 
     async def query(self, command: QueryOrder) -> CommandResult:
-        found = await self._find(command.client_id)
+        found = await (self._numbered(command.venue_id) if command.venue_id else self._find(command.client_id))
         if found is None:
             return result(command, Outcome.NOT_FOUND)
         return result(command, Outcome.ACCEPTED, venue_id=found.venue_id, order=found)
@@ -211,6 +214,13 @@ class Commands(CommandRunner):
                 return self._order(row)
         return None
 
+    async def _numbered(self, venue_id: str) -> Order | None:
+        """The venue's view of the order with its number."""
+        oid = int(venue_id)
+        answer = await self._rest.ask(endpoints.ORDER, lambda info: info.query_order_by_oid(self._user, oid), key=oid)
+        row = _status_row(answer)
+        return self._order(row) if row is not None else None
+
     def _order(self, row: dict[str, Any]) -> Order:
         order = wire.report(row, self._cloids)
         if wire.status_of(str(row.get("status"))) is None:
@@ -225,13 +235,9 @@ class Commands(CommandRunner):
             VenueError, WireError: it could not be had.
         """
         oid = wire.whole(row, "oid")
-        answer = await self._rest.ask(endpoints.ORDER, lambda info: info.query_order_by_oid(self._user, oid), key=oid)
-        found = _status_row(answer)
-        if found is None:
+        if await self._numbered(str(oid)) is None:
             self.counters["orders_unidentified"] += 1
             self._ids.learn(str(oid), "", str(row.get("coin")))
-        else:
-            self._order(found)
 
     # -- the whole state -------------------------------------------------------------------
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import NamedTuple
-
-import msgspec
+from typing import ClassVar, NamedTuple
 
 from exchanges.hyperliquid.names import VENUE
-from exchanges.modes import Mode, ModeError, check_addresses, check_key
+from exchanges.modes import ModeError, check_key
+from exchanges.settings import AdapterSettings
 
 SOCKET_PATH = "/ws"
 STREAMS = ("trade", "quote", "bar", "book", "ticker")
@@ -32,7 +31,7 @@ class Endpoints(NamedTuple):
     socket: str
 
 
-class HyperliquidSettings(msgspec.Struct, frozen=True, kw_only=True):
+class HyperliquidSettings(AdapterSettings, frozen=True, kw_only=True):
     """Where to connect, as whom, and how patiently. Times in seconds.
 
     ``account`` is the address whose positions and orders these are; ``private_key`` signs for it: its own
@@ -43,37 +42,29 @@ class HyperliquidSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``order_life_s`` after it was signed the venue takes an order no more: then "no such order" is final.
     """
 
-    mode: Mode
+    venue: ClassVar[str] = VENUE
+    proof: ClassVar[str] = "private_key"
+
     account: str = ""
     private_key: str = ""
     rest_url: str = ""
     socket_url: str = ""
-    live_account: str = ""
-    streams: tuple[str, ...] = ("trade", "quote", "bar")
-    bar_interval_s: int = 60
     book_levels: int = 10
     leverage: int | None = None
     market_slippage: Decimal = Decimal("0.02")
     order_life_s: float = 7.0
-    request_timeout_s: float = 5.0
-    connect_timeout_s: float = 10.0
-    stale_after_s: float = 15.0
-    backoff_base_s: float = 0.25
-    backoff_cap_s: float = 15.0
     orders_per_second: float = 10.0
     weight_per_minute: float = 1200.0
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.streams) - set(STREAMS))
-        if unknown:
-            raise ValueError(f"expected streams among {', '.join(STREAMS)}, found {', '.join(unknown)}")
+        self.ensure_streams(*STREAMS)
         if self.bar_interval_s not in INTERVALS:
             raise ValueError(f"expected a bar_interval_s among {sorted(INTERVALS)}, found {self.bar_interval_s}")
         if not 0 <= self.market_slippage < 1:
             raise ValueError(f"expected a market_slippage from 0 to below 1, found {self.market_slippage}")
         if self.leverage is not None and not 1 <= self.leverage <= 100:
             raise ValueError(f"expected a leverage from 1 to 100, or none, found {self.leverage}")
-        check_addresses(VENUE, self.mode, self._given)
+        self.addresses()
         check_key(VENUE, self.mode, self.account)
         if self.account and not _ADDRESS.fullmatch(self.account):
             raise ModeError(
@@ -84,24 +75,10 @@ class HyperliquidSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def endpoints(self) -> Endpoints:
         """The addresses in force, without the paths."""
-        found = check_addresses(VENUE, self.mode, self._given)
+        found = self.addresses()
         return Endpoints(found["rest_url"], found["socket_url"].removesuffix(SOCKET_PATH))
 
     @property
     def user(self) -> str:
         """The account as the venue writes it: in small letters."""
         return self.account.lower()
-
-    @property
-    def _given(self) -> dict[str, str]:
-        return {"rest_url": self.rest_url, "socket_url": self.socket_url}
-
-    def __repr__(self) -> str:
-        key = "set" if self.private_key else "none"
-        return f"HyperliquidSettings(mode={self.mode.value!r}, rest={self.endpoints.rest!r}, key={key})"
-
-    __str__ = __repr__
-
-    def __rich_repr__(self) -> list[tuple[str, str]]:
-        """What rich prints: no more than ``repr`` says."""
-        return [("mode", self.mode.value), ("rest", self.endpoints.rest)]

@@ -30,12 +30,12 @@ from exchanges.kalshi.parser import PrivateParser, PublicParser
 from exchanges.kalshi.rest import RestClient
 from exchanges.kalshi.settings import PERIODS_S, VENUE, KalshiSettings
 from exchanges.kalshi.signer import Signer, VenueClock
-from exchanges.kalshi.streams import KalshiStream, PrivateStream, PublicStream
+from exchanges.kalshi.streams import KalshiStream, PrivateStream, PublicStream, shake_hands
 from exchanges.model.market import Bar, Trade
 from exchanges.model.order import Side
 from exchanges.model.venue import Command, FillReport
 from exchanges.modes import Mode, ModeError
-from exchanges.streams import StreamError
+from exchanges.streams import AccessError, before_the_start, refusal
 from exchanges.tasks import end
 from runtime.message import Message
 
@@ -76,6 +76,18 @@ class KalshiExchange:
 
     # -- life ------------------------------------------------------------------------------
 
+    async def check(self, symbols: Sequence[str]) -> None:
+        """See ``exchanges.interface``. The venue tells no key that may only look from one that may trade."""
+        with before_the_start(VENUE):
+            tickers = tuple(market.native(symbol) for symbol in symbols)
+            told = (self._clock, self._charges, _unheard, self._counters, self._follow)
+            _ensure_listed(await Markets(self.settings, self._client(), *told).load(tickers))
+            if self.settings.mode is Mode.PAPER:
+                signer = Signer(self.settings.key_id, self.settings.private_key, self._clock)
+                await shake_hands(self.settings, signer)
+            else:
+                await self._check_key()
+
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         """Start the streams of ``symbols`` (``kalshi:KXHIGHNY-24AUG08-T85``); see ``exchanges.interface``.
 
@@ -89,7 +101,7 @@ class KalshiExchange:
         self._sink = sink
         settings, counters = self.settings, self._counters
         signer = Signer(settings.key_id, settings.private_key, self._clock)
-        client = self._rest = RestClient(settings, self._clock, signer)
+        client = self._client()
         markets = self._markets = Markets(settings, client, self._clock, self._charges, sink, counters, self._follow)
         self._commands = Commands(settings, client, self, self._identities, self._charges, sink, counters)
         self._public = PublicParser(settings, self._tickers, counters, markets.poke)
@@ -236,9 +248,7 @@ class KalshiExchange:
 
     async def _load(self) -> None:
         """Fetch the markets' rules and report them, before each public connection."""
-        missing = await self._known_markets().load(self._tickers)
-        if missing:
-            raise StreamError(f"expected {', '.join(missing)} among the venue's markets, found no such ticker")
+        _ensure_listed(await self._known_markets().load(self._tickers))
 
     async def _check_key(self) -> None:
         """Refuse to open the private stream with a key that the venue does not take; learn its limits."""
@@ -246,12 +256,12 @@ class KalshiExchange:
         try:
             await client.get(rest.BALANCE, "/portfolio/balance")
         except VenueError as error:
-            raise StreamError(f"key check: {error.failure.code} {error.failure.reason}") from error
+            raise refusal("key check", error) from error
         try:
             # The venue has taken a signature of this key: its id stands for the account.
             client.gate.confirm(self.settings.key_id)
         except ModeError as error:
-            raise StreamError(str(error)) from error
+            raise AccessError(str(error)) from error
         try:
             told = await client.get(rest.LIMITS, "/account/limits")
         except VenueError as error:
@@ -333,3 +343,12 @@ class KalshiExchange:
     def _nowhere(self, message: object) -> None:
         self._counters["messages_unheard"] += 1
         logger.error("a %s came before connect()", type(message).__name__)
+
+
+def _ensure_listed(missing: Sequence[str]) -> None:
+    if missing:
+        raise AccessError(f"expected {', '.join(missing)} among the venue's markets, found no such ticker")
+
+
+def _unheard(message: object) -> None:
+    """Takes what a look before the start would report."""

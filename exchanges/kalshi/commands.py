@@ -185,7 +185,7 @@ class Commands(CommandRunner):
 
     async def cancel(self, command: CancelOrder) -> CommandResult:
         """Cancel by the venue's id; one we have forgotten is looked up first."""
-        order_id = self._ids.order_id(command.client_id)
+        order_id = command.venue_id or self._ids.order_id(command.client_id)
         if not order_id:
             found = await self._find(command.client_id, command.symbol, rest.FIND)
             if found is None or found.status.final:
@@ -221,17 +221,17 @@ class Commands(CommandRunner):
 
     async def query(self, command: QueryOrder) -> CommandResult:
         """Resting orders first, then all: one that ends in between is in the second answer."""
-        found = await self._find(command.client_id, command.symbol, rest.ORDERS)
+        found = await self._find(command.client_id, command.symbol, rest.ORDERS, command.venue_id)
         if found is None:
             return result(command, Outcome.NOT_FOUND)
         return result(command, Outcome.ACCEPTED, venue_id=found.venue_id, order=found)
 
-    async def _find(self, client_id: str, symbol: str, endpoint: Endpoint) -> Order | None:
-        """The venue's view of our order, by listing its market's orders; there is no other way by our id."""
+    async def _find(self, client_id: str, symbol: str, endpoint: Endpoint, venue_id: str = "") -> Order | None:
+        """The venue's view of an order, by listing its market's orders; there is no other way by our id."""
         ticker = market.native(symbol)
         for more in ({"status": "resting"}, {}):
             for order in await self._listed(endpoint, ticker=ticker, **more):
-                if order.client_id == client_id:
+                if (order.venue_id == venue_id) if venue_id else (order.client_id == client_id):
                     return order
         return None
 
@@ -248,14 +248,13 @@ class Commands(CommandRunner):
         return order
 
     async def refresh(self, ticker: str) -> None:
-        """Report our orders of a market anew: it may have cancelled them by itself.
+        """Report the orders of a market anew: it may have cancelled them by itself.
 
         Raises:
             VenueError, WireError: they could not be had.
         """
         for order in await self._listed(rest.ORDERS, ticker=ticker):
-            if order.client_id:
-                self.sink(OrderReport(order))
+            self.sink(OrderReport(order))
 
     # -- the whole state -------------------------------------------------------------------
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-import msgspec
-
-from exchanges.modes import Mode, check_addresses, check_key
+from exchanges.modes import check_key
+from exchanges.settings import AdapterSettings
 
 VENUE = "kalshi"
 API_PATH = "/trade-api/v2"
@@ -25,7 +24,7 @@ class Endpoints(NamedTuple):
     socket: str
 
 
-class KalshiSettings(msgspec.Struct, frozen=True, kw_only=True):
+class KalshiSettings(AdapterSettings, frozen=True, kw_only=True):
     """Where to connect, as whom, and how patiently. Times in seconds.
 
     ``private_key`` is the PEM text of the RSA key that belongs to ``key_id``. An empty address is the
@@ -36,14 +35,13 @@ class KalshiSettings(msgspec.Struct, frozen=True, kw_only=True):
     $0.0001 rather than $0.01.
     """
 
-    mode: Mode
+    venue: ClassVar[str] = VENUE
+    proof: ClassVar[str] = "private_key"
+
     key_id: str = ""
     private_key: str = ""
     rest_url: str = ""
     socket_url: str = ""
-    live_account: str = ""
-    streams: tuple[str, ...] = ("trade", "quote", "bar")
-    bar_interval_s: int = 60
     book_levels: int = 10
     lifecycle: bool = True
     """Whether the venue's lifecycle channel is listened to besides the polling."""
@@ -52,12 +50,7 @@ class KalshiSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_quantity: Decimal = Decimal(1_000_000)
     self_trade_prevention: str = "taker_at_cross"
     direct_member: bool = False
-    request_timeout_s: float = 5.0
-    connect_timeout_s: float = 10.0
-    stale_after_s: float = 15.0
     snapshot_timeout_s: float = 5.0
-    backoff_base_s: float = 0.25
-    backoff_cap_s: float = 15.0
     read_tokens_s: float = 200.0
     write_tokens_s: float = 100.0
     backfill_markets: int = 20
@@ -65,7 +58,7 @@ class KalshiSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._check_streams()
-        check_addresses(VENUE, self.mode, self._given)
+        self.addresses()
         check_key(VENUE, self.mode, self.key_id)
         if self.self_trade_prevention not in SELF_TRADE:
             raise ValueError(
@@ -76,36 +69,20 @@ class KalshiSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"expected a market_slippage from 0 to below 1 dollar, found {self.market_slippage}")
 
     def _check_streams(self) -> None:
-        unknown = sorted(set(self.streams) - set(STREAMS))
-        if unknown:
-            raise ValueError(f"expected streams among {', '.join(STREAMS)}, found {', '.join(unknown)}")
+        self.ensure_streams(*STREAMS)
         if self.bar_interval_s <= 0:
             raise ValueError(f"expected a bar_interval_s above 0, found {self.bar_interval_s}")
 
     @property
     def endpoints(self) -> Endpoints:
         """The addresses in force, without the paths."""
-        found = check_addresses(VENUE, self.mode, self._given)
+        found = self.addresses()
         return Endpoints(_base(found["rest_url"], API_PATH), _base(found["socket_url"], SOCKET_PATH))
-
-    @property
-    def _given(self) -> dict[str, str]:
-        return {"rest_url": self.rest_url, "socket_url": self.socket_url}
 
     @property
     def fee_step(self) -> Decimal:
         """What the account's fees are rounded up to, in dollars."""
         return Decimal("0.0001") if self.direct_member else Decimal("0.01")
-
-    def __repr__(self) -> str:
-        key = "set" if self.private_key else "none"
-        return f"KalshiSettings(mode={self.mode.value!r}, rest={self.endpoints.rest!r}, key={key})"
-
-    __str__ = __repr__
-
-    def __rich_repr__(self) -> list[tuple[str, str]]:
-        """What rich prints: no more than ``repr`` says."""
-        return [("mode", self.mode.value), ("rest", self.endpoints.rest)]
 
 
 def _base(url: str, path: str) -> str:

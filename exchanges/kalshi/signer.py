@@ -13,11 +13,13 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from runtime.errors import SetupError
+
 _SECOND = 1_000_000_000
 _PADDING = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.DIGEST_LENGTH)
 
 
-class KeyFormatError(ValueError):
+class KeyFormatError(SetupError, ValueError):
     """The private key can't be read, or is of the wrong kind. The text never holds any of it."""
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import abc
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import aiohttp
 
 from exchanges.interface import Sink
 from exchanges.kalshi.parser import ANSWERS, Frame, PrivateParser, PublicParser, decode
 from exchanges.kalshi.settings import SOCKET_PATH, VENUE, KalshiSettings
 from exchanges.kalshi.signer import Signer
 from exchanges.model.market import Trade
-from exchanges.sockets import SocketStream
-from exchanges.streams import StreamError, StreamPace
+from exchanges.sockets import SocketStream, refused
+from exchanges.streams import StreamError
 
 _ENDED = (10, 25)
 """Error codes after which a subscription gives nothing any more."""
@@ -43,13 +46,7 @@ class KalshiStream(SocketStream[Frame]):
         counters: Counter[str],
         ready: Callable[[], Awaitable[None]],
     ) -> None:
-        pace = StreamPace(
-            stale_after_s=settings.stale_after_s,
-            connect_timeout_s=settings.connect_timeout_s,
-            backoff_base_s=settings.backoff_base_s,
-            backoff_cap_s=settings.backoff_cap_s,
-        )
-        super().__init__(VENUE, name, pace, sink, counters, ready)
+        super().__init__(VENUE, name, settings.pace(), sink, counters, ready)
         self.settings = settings
         self._signer = signer
         self._commands = 0
@@ -229,3 +226,23 @@ class PrivateStream(KalshiStream):
 
 
 _CHANNELS = {"trade": {"trade", "bar"}, "ticker": {"ticker"}}
+
+
+async def shake_hands(settings: KalshiSettings, signer: Signer) -> None:
+    """Open a signed socket and close it again: whether the venue takes the key, without asking for an account.
+
+    Raises:
+        StreamError: it can't be opened; an ``AccessError`` where the key is refused.
+    """
+    headers = signer.create_auth_headers("GET", SOCKET_PATH)
+    try:
+        async with (
+            asyncio.timeout(settings.request_timeout_s),
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"{settings.endpoints.socket}{SOCKET_PATH}", headers=headers),
+        ):
+            return
+    except aiohttp.WSServerHandshakeError as error:
+        raise refused(error.status, error.message) from error
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise StreamError(f"no handshake: {type(error).__name__}: {error}") from error

@@ -53,10 +53,11 @@ class Account(msgspec.Struct):
         before = self.position(fill.symbol)
         after = before.apply(fill)
         self.positions[fill.symbol] = after
-        self.fees += fill.fee
+        self.fees += fill.quote_fee
         if is_paid(instrument):
             lock = collateral(instrument, after.quantity)
-            self.wallet -= fill.quantity * fill.side.sign * fill.price + fill.fee
+            self.wallet -= fill.quantity * fill.side.sign * fill.price
+            self.wallet -= ZERO if fill.fee_in_base else fill.fee
             self.wallet -= lock - self.locked.get(fill.symbol, ZERO)
             self.locked[fill.symbol] = lock
             self.kinds[fill.symbol] = instrument.kind
@@ -73,9 +74,9 @@ class Account(msgspec.Struct):
         self.wallet -= fee
         self.fees += fee
 
-    def reducible(self, symbol: str, side: Side) -> Decimal:
-        """How much an order of ``side`` can reduce the position by."""
-        quantity = self.position(symbol).quantity
+    def reducible(self, symbol: str, side: Side, lot: Decimal = ZERO) -> Decimal:
+        """How much an order of ``side`` can reduce the position by, in whole lots where ``lot`` is given."""
+        quantity = self.position(symbol).tradable(lot).quantity
         return abs(quantity) if quantity * side.sign < 0 else ZERO
 
     def order_margin(self, symbol: str, side: Side, quantity: Decimal, price: Decimal) -> Decimal:

@@ -33,7 +33,7 @@ def check_order(account: Account, market: Market, command: PlaceOrder) -> Decima
     _check_quantity(instrument, command.quantity)
     quantity = command.quantity
     if command.reduce_only:
-        quantity = min(quantity, account.reducible(command.symbol, command.side))
+        quantity = min(quantity, account.reducible(command.symbol, command.side, instrument.lot))
         if quantity == 0:
             held = account.position(command.symbol).quantity
             raise OrderRejectedError(
@@ -87,7 +87,8 @@ def check_amend(
             f"expected more than the filled {record.filled}, found {quantity}; cancel the order instead",
         )
     if record.reduce_only:
-        quantity = min(quantity, record.filled + account.reducible(record.symbol, record.side))
+        most = account.reducible(record.symbol, record.side, market.instrument.lot)
+        quantity = min(quantity, record.filled + most)
     else:
         _check_notional(market.instrument, quantity, price)
     open_quantity = quantity - record.filled

@@ -76,8 +76,9 @@ def rounded_fee(instrument: Instrument, due: Decimal) -> Decimal:
 
 
 def unit_need(instrument: Instrument, side: Side, price: Decimal, multiplier: Decimal) -> Decimal:
-    """What one unit that adds to a position takes of what is available, with the dearer fee."""
-    fee = max(exact_fee(instrument, price, _ONE, liquidity) for liquidity in Liquidity)
+    """What one unit that adds to a position takes of what is available, with the dearer fee in cash."""
+    paid = [mode for mode in Liquidity if instrument.base_fee(_ONE, side, mode) is None]
+    fee = max((exact_fee(instrument, price, _ONE, liquidity) for liquidity in paid), default=ZERO)
     return opening_cost(instrument, side, price, multiplier) + max(fee, ZERO)
 
 

@@ -354,7 +354,8 @@ class MatchingEngine:
 
     def reducible_in(self, symbol: str) -> Callable[[str, Side], Decimal]:
         """How much an account can reduce its position in ``symbol`` by, with orders of a side."""
-        return lambda name, side: self.accounts[name].reducible(symbol, side)
+        lot = self._market(symbol).instrument.lot
+        return lambda name, side: self.accounts[name].reducible(symbol, side, lot)
 
     def _settle(self, changes: Changes) -> Changes:
         """Move ended orders out of the open ones and forget the oldest beyond what is kept."""

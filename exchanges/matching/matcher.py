@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 
 import msgspec
 
@@ -22,6 +22,9 @@ from exchanges.matching.record import (
     OrderRecord,
 )
 from exchanges.model.order import Fill, Liquidity, OrderStatus, OrderType, Side
+
+PAYMENT_STEP = Decimal("0.00000001")
+"""What funding is rounded to, on the wire and in the wallet alike."""
 
 
 class Matcher:
@@ -76,7 +79,7 @@ class Matcher:
         if not market.paid or record.price is not None or record.open == 0:
             return record.open
         account, instrument = self._accounts[record.account], market.instrument
-        closing = min(record.open, account.reducible(record.symbol, record.side))
+        closing = min(record.open, account.reducible(record.symbol, record.side, instrument.lot))
         funds = max(account.available(self._mark) + record.margin, ZERO)
         if record.side is Side.SELL and not instrument.short:
             return closing
@@ -140,6 +143,8 @@ class Matcher:
     ) -> None:
         instrument, account = market.instrument, self._accounts[record.account]
         rate = instrument.maker_fee if liquidity is Liquidity.MAKER else instrument.taker_fee
+        withheld = instrument.base_fee(quantity, record.side, liquidity)
+        in_cash = ZERO if market.paid else instrument.fee(price, quantity, liquidity)
         self.execution_count += 1
         fill = Fill(
             execution_id=f"{self.prefix}e{self.execution_count}",
@@ -149,14 +154,15 @@ class Matcher:
             side=record.side,
             price=price,
             quantity=quantity,
-            fee=ZERO if market.paid else instrument.fee(price, quantity, liquidity),
-            fee_currency=account.currency,
+            fee=in_cash if withheld is None else withheld,
+            fee_currency=account.currency if withheld is None else instrument.base,
             liquidity=liquidity,
             ts_ns=now,
+            fee_in_base=withheld is not None,
         )
         closed = account.apply(fill, instrument)
         self._advance(market, record, fill, now, changes)
-        if market.paid:
+        if market.paid and withheld is None:
             fill = self._charged(market, record, fill)
         execution = Execution(
             account=record.account,
@@ -210,7 +216,7 @@ class Matcher:
         for record in list(market.reduce_only.values()):
             if record.account != account.name or record.status.final:
                 continue
-            allowed = account.reducible(record.symbol, record.side)
+            allowed = account.reducible(record.symbol, record.side, market.instrument.lot)
             if allowed == 0:
                 self.close(market, record, OrderStatus.CANCELLED, REDUCE_ONLY, now, changes)
             elif record.open > allowed:
@@ -242,7 +248,7 @@ class Matcher:
             quantity = account.position(symbol).quantity
             if not quantity or not mark:
                 continue
-            amount = quantity * mark * rate
+            amount = (quantity * mark * rate).quantize(PAYMENT_STEP, ROUND_HALF_EVEN)
             account.wallet -= amount
             account.funding += amount
             self.execution_count += 1

@@ -26,8 +26,8 @@ class OrderRecord(msgspec.Struct):
     """One order in the engine, changed in place while it works.
 
     ``sequence`` is its time priority. ``queue_ahead`` is the external quantity that still
-    stands before it at its price, ``margin`` what it reserves of the account, ``value`` and
-    ``fee`` what its fills add up to in the quote currency, ``due`` its exact fee before rounding
+    stands before it at its price, ``margin`` what it reserves of the account, ``value`` what its
+    fills add up to in the quote currency and ``fee`` in that of the fees, ``due`` its exact fee before rounding
     (the order's fee is rounded as a whole, not fill by fill); ``resting`` says it is in the book.
     """
 

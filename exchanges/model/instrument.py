@@ -45,7 +45,9 @@ class Instrument(Message):
     overrides ``tick`` where the step depends on the price (ascending by ``start``).
     ``contract_value`` is what one binary contract pays when it settles as yes. ``trading`` is
     whether orders are taken now; ``opens_ns`` and ``closes_ns`` are when that changes next,
-    0 where it does not or is not known. ``short`` says whether a position may be negative.
+    0 where it does not or is not known. ``short`` says whether a position may be negative,
+    ``fee_in_base`` whether the fee of a purchase is taken from the coin bought, ``fee_told`` whether
+    executions say what they cost: where they don't, it is reckoned, and what is held shows it.
     """
 
     symbol: str
@@ -71,6 +73,8 @@ class Instrument(Message):
     short: bool = True
     max_leverage: Decimal = _ONE
     funding_interval_ns: int = 0
+    fee_in_base: bool = False
+    fee_told: bool = True
 
     def tick_at(self, price: Decimal) -> Decimal:
         """The price step in force at ``price``."""
@@ -98,6 +102,19 @@ class Instrument(Message):
         if not self.fee_step:
             return due
         return (due / self.fee_step).to_integral_value(ROUND_UP) * self.fee_step
+
+    def base_fee(self, quantity: Decimal, side: Side, liquidity: Liquidity) -> Decimal | None:
+        """The fee of one execution in the coin bought; ``None`` where it is taken in the quote currency.
+
+        Rebates and the fees of sales are always in the quote currency.
+        """
+        rate = self.maker_fee if liquidity is Liquidity.MAKER else self.taker_fee
+        return rate * quantity if self.fee_in_base and side is Side.BUY and rate >= 0 else None
+
+    def sellable(self, quantity: Decimal) -> Decimal:
+        """How much of what is held (unsigned) an order can close: whole lots, none below the smallest order."""
+        whole = self.round_quantity(quantity)
+        return whole if whole >= self.min_quantity else Decimal(0)
 
     def commitment(self, quantity: Decimal, price: Decimal) -> Decimal:
         """What a signed position puts at stake at ``price``, in the quote currency.

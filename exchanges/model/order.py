@@ -95,6 +95,7 @@ class Fill(Message):
     """One execution. ``fee`` is positive when paid, in ``fee_currency``; ``price`` per base unit.
 
     ``client_id`` is empty for an execution of an order that isn't ours, and for a settlement.
+    ``fee_in_base`` says that the fee was taken from the coin traded: less is held than was bought.
     """
 
     execution_id: str
@@ -108,6 +109,18 @@ class Fill(Message):
     fee_currency: str
     liquidity: Liquidity
     ts_ns: int
+    fee_in_base: bool = False
+
+    @property
+    def delta(self) -> Decimal:
+        """What it changes the position by, signed, in base units: a fee in the coin traded is off what came in."""
+        signed = self.quantity * self.side.sign
+        return signed - self.fee if self.fee_in_base else signed
+
+    @property
+    def quote_fee(self) -> Decimal:
+        """The fee in the quote currency; one in the coin traded is valued at the fill's own price."""
+        return self.fee * self.price if self.fee_in_base else self.fee
 
     @property
     def settles(self) -> bool:

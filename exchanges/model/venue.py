@@ -58,8 +58,11 @@ class AmendOrder(Command):
 
 
 class CancelOrder(Command):
+    """``venue_id``, where it is given, names the order: the venue may know no client order id of it."""
+
     client_id: str
     symbol: str
+    venue_id: str = ""
 
 
 class CancelAll(Command):
@@ -69,10 +72,14 @@ class CancelAll(Command):
 
 
 class QueryOrder(Command):
-    """Asks the venue for one order by client order id: open orders first, then history."""
+    """Asks the venue for one order by client order id: open orders first, then history.
+
+    By ``venue_id`` where it is given, as with ``CancelOrder``.
+    """
 
     client_id: str
     symbol: str
+    venue_id: str = ""
 
 
 class FetchState(Command):

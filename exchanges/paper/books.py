@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from exchanges.matching.engine import MatchingEngine
 from exchanges.matching.liquidity import Level
-from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, OrderRecord
+from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, Funding, OrderRecord
 from exchanges.matching.synthetic import SyntheticDepth
 from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar, Book, MarketData, Quote, Trade
@@ -40,6 +40,7 @@ class PaperBooks:
         self._prices: dict[str, float] = {}
         self._now_ns = 0
         self.executions: list[Execution] = []
+        self.fundings: list[Funding] = []
         self.settled: dict[str, Decimal] = {}
         self.funded: dict[str, int] = {}
         """By symbol, when funding was paid last."""
@@ -56,6 +57,7 @@ class PaperBooks:
             self.engine.restore(stored.counters, stored.accounts, stored.orders)
         self.executions.extend(stored.executions)
         self.settled = stored.settled
+        self.fundings.extend(stored.fundings)
         for payment in stored.fundings:
             self.funded[payment.symbol] = max(self.funded.get(payment.symbol, 0), payment.ts_ns)
         for symbol, price in stored.prices.items():
@@ -81,6 +83,11 @@ class PaperBooks:
     def opened(self) -> bool:
         """Whether there is an account: from the first instruments on."""
         return ACCOUNT in self.engine.accounts
+
+    @property
+    def currency(self) -> str:
+        """What the account is kept in."""
+        return self.engine.accounts[ACCOUNT].currency
 
     def list(self, instruments: Sequence[Instrument]) -> None:
         """Take over what the venue lists; hours, fees and steps of what is listed already are replaced.
@@ -231,6 +238,7 @@ class PaperBooks:
             if self._store is not None:
                 self._store.save(changes, self.engine.counters(), self.engine.accounts.values())
             self.executions.extend(changes.executions)
+            self.fundings.extend(changes.fundings)
         return changes
 
     # -- what they say ---------------------------------------------------------------------
@@ -250,6 +258,10 @@ class PaperBooks:
             if execution.fill.ts_ns < since_ns:
                 return
             yield execution.fill
+
+    def payments(self, since_ns: int) -> tuple[Funding, ...]:
+        """The funding paid and received from ``since_ns`` on, oldest first."""
+        return tuple(payment for payment in self.fundings if payment.ts_ns >= since_ns)
 
     def positions(self) -> tuple[VenuePosition, ...]:
         """What is held; nothing for what is flat."""

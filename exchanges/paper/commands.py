@@ -8,7 +8,7 @@ from collections.abc import Callable
 from exchanges.commands import CommandRunner, result
 from exchanges.failures import Failure, FailureKind, VenueError
 from exchanges.interface import Sink
-from exchanges.matching.record import Changes
+from exchanges.matching.record import Changes, Funding
 from exchanges.matching.rejection import OrderRejectedError, Reject
 from exchanges.model.order import Fill, Order
 from exchanges.model.position import Balance
@@ -18,6 +18,7 @@ from exchanges.model.venue import (
     CancelOrder,
     CommandResult,
     Outcome,
+    PaymentReport,
     PlaceOrder,
     QueryOrder,
     VenuePosition,
@@ -94,6 +95,8 @@ class PaperCommands(CommandRunner):
 
     async def fills(self, since_ns: int, until_ns: int) -> tuple[Fill, ...]:
         self._ensure_account()
+        for payment in self._books.payments(since_ns):
+            self.sink(report_of(payment, self._books.currency))
         return self._books.fills(since_ns)
 
     async def positions(self) -> tuple[VenuePosition, ...]:
@@ -121,6 +124,11 @@ class PaperCommands(CommandRunner):
         if not self._books.opened:
             reason = "expected the venue's instruments before the account on paper is opened, found none yet; wait"
             raise VenueError(Failure(FailureKind.UNAVAILABLE, Outcome.NOT_SENT, "NO_INSTRUMENTS", reason))
+
+
+def report_of(payment: Funding, currency: str) -> PaymentReport:
+    """A funding payment as a venue tells it: positive when received."""
+    return PaymentReport(payment.execution_id, "funding", payment.symbol, -payment.amount, currency, payment.ts_ns)
 
 
 def _id_of(changes: Changes) -> str:

@@ -25,7 +25,7 @@ from exchanges.model.venue import (
 )
 from exchanges.paper.accruals import Accruals
 from exchanges.paper.books import PaperBooks
-from exchanges.paper.commands import PaperCommands
+from exchanges.paper.commands import PaperCommands, report_of
 from exchanges.paper.settings import PaperSettings
 from exchanges.tasks import end
 from runtime.errors import SetupError
@@ -63,6 +63,10 @@ class PaperExchange:
         self._private_up = False
 
     # -- life ------------------------------------------------------------------------------
+
+    async def check(self, symbols: Sequence[str]) -> None:
+        """What the source has to say; see ``exchanges.interface``."""
+        await self._source.check(symbols)
 
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         """Connect the source; the private stream is up once its instruments are known. See ``exchanges.interface``."""
@@ -170,6 +174,8 @@ class PaperExchange:
             self._sink(FillReport(execution.fill))
         for record in changes.orders:
             self._sink(OrderReport(record.order()))
+        for payment in changes.fundings:
+            self._sink(report_of(payment, self._books.currency))
         self._sink(BalanceReport(self._books.balances()))
 
     # -- what the source does as it is -----------------------------------------------------

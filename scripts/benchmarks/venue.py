@@ -80,6 +80,9 @@ class InstantVenue:
         self._task: asyncio.Task[None] | None = None
         self.sent = 0
 
+    async def check(self, symbols: Sequence[str]) -> None:
+        """Nothing to mend."""
+
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         self._sink, self._symbols = sink, list(symbols)
         sink(InstrumentsReport(tuple(instrument(symbol) for symbol in symbols)))

@@ -8,6 +8,10 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+import msgspec
+import pytest
+
+from exchanges.failures import FailureKind
 from exchanges.history import HistoryDesk
 from exchanges.interface import Capabilities
 from exchanges.model.market import Bar, Quote, Trade
@@ -24,14 +28,20 @@ from exchanges.model.venue import (
     QueryOrder,
     StreamStatus,
 )
-from exchanges.simulators.faults import RequestFault, StreamFault
+from exchanges.modes import Mode, access
+from exchanges.simulators.faults import KeyState, RequestFault, StreamFault
+from exchanges.streams import AccessError
+from runtime.errors import SetupError
 from tests.conformance.desk import Desk
 
 MINUTE_NS = 60 * 1_000_000_000
 
 
 class Case(NamedTuple):
-    """``connected`` cases get a desk whose streams are up. ``simulator`` and ``adapter`` change settings."""
+    """``connected`` cases get a desk whose streams are up. ``simulator`` and ``adapter`` change settings.
+
+    ``coin`` cases run on a pair of coins where the venue has one.
+    """
 
     number: int
     title: str
@@ -40,6 +50,7 @@ class Case(NamedTuple):
     simulator: dict[str, Any] = {}
     adapter: dict[str, Any] = {}
     wrong_key: bool = False
+    coin: bool = False
 
 
 CASES: list[Case] = []
@@ -234,6 +245,24 @@ async def _(d: Desk) -> None:
     assert all(f.fee >= 0 and f.price > 0 for f in fills.values())
 
 
+@case(20, "a fee taken from the coin bought is off the position, to the last digit", coin=True)
+async def _(d: Desk) -> None:
+    instrument = d.of(InstrumentsReport)[0].instruments[0]
+    order = await d.bought()
+    state = await d.state()
+    fills = [fill for fill in state.fills if fill.client_id == order.client_id]
+    pushed = {fill.execution_id: fill for fill in d.fills(order.client_id)}
+    assert {fill.execution_id: fill for fill in fills} == pushed
+    held = sum((fill.delta for fill in fills), Decimal(0))
+    assert [(p.symbol, p.quantity) for p in state.positions if p.quantity] == [(d.stand.symbol, held)]
+    assert Decimal(d.books()["positions"][d.stand.symbol]) == held
+    assert {fill.fee_in_base for fill in fills} == {instrument.fee_in_base}
+    assert {fill.fee_currency for fill in fills} == {instrument.base if instrument.fee_in_base else instrument.quote}
+    taken = order.quantity * instrument.taker_fee if instrument.fee_in_base else Decimal(0)
+    assert held == order.quantity - taken
+    assert instrument.fee_in_base == (taken > 0)
+
+
 # -- writes whose outcome is in doubt ---------------------------------------------------------
 
 
@@ -393,3 +422,66 @@ async def _(d: Desk) -> None:
     await d.exchange.close()
     await d.until(lambda: all(task.done() for task in running), "the end of its tasks")
     assert all(isinstance(value, float | int) for value in d.exchange.stats().values())
+
+
+# -- what has to be mended ends the start -----------------------------------------------------------
+
+
+@case(72, "what is right passes the look before the start, of which nothing is reported", connected=False)
+async def _(d: Desk) -> None:
+    await d.exchange.check([d.stand.symbol])
+    assert d.got == []
+
+
+async def _refused_key(d: Desk) -> None:
+    with pytest.raises(AccessError) as caught:
+        await d.exchange.check([d.stand.symbol])
+    failure = caught.value.failure
+    assert failure is not None
+    assert failure.kind is FailureKind.UNAUTHORISED
+    assert "simulator-secret" not in str(caught.value)
+
+
+@case(73, "a wrong key, as one of another mode is, ends the start", connected=False, wrong_key=True)
+async def _(d: Desk) -> None:
+    await _refused_key(d)
+
+
+@case(74, "a revoked key ends the start with the venue's answer", connected=False)
+async def _(d: Desk) -> None:
+    d.key_fault(KeyState.REVOKED)
+    await _refused_key(d)
+
+
+@case(75, "a symbol the venue does not list ends the start and is named", connected=False)
+async def _(d: Desk) -> None:
+    with pytest.raises(SetupError, match=r"NOSUCHTHING.*found no such"):
+        await d.exchange.check([d.stand.symbol, f"{d.stand.venue}:NOSUCHTHING"])
+
+
+@case(76, "on paper the key is looked at, too, where prices need one", connected=False, adapter={"mode": Mode.PAPER})
+async def _(d: Desk) -> None:
+    d.key_fault(KeyState.REVOKED)
+    if access(d.stand.venue, Mode.PAPER).needs_key:
+        with pytest.raises(AccessError):
+            await d.exchange.check([d.stand.symbol])
+    else:
+        await d.exchange.check([d.stand.symbol])
+
+
+@case(77, "an order in a market that is closed is refused with a code and never reaches the book")
+async def _(d: Desk) -> None:
+    engine = d.simulator.venue.engine
+    engine.relist(msgspec.structs.replace(engine.markets[d.stand.symbol].instrument, trading=False))
+    answer = await d.ask(d.market())
+    assert answer.outcome in (Outcome.REJECTED, Outcome.NOT_SENT), answer
+    assert answer.code
+    assert not d.books()["orders"]
+
+
+@case(78, "an order with a key that may only look is refused with the venue's code")
+async def _(d: Desk) -> None:
+    d.key_fault(KeyState.READ_ONLY)
+    answer = await d.ask(d.market())
+    assert (answer.outcome, bool(answer.code)) == (Outcome.REJECTED, True), answer
+    assert not d.books()["orders"]

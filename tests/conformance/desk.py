@@ -22,6 +22,7 @@ from exchanges.simulators.base.simulator import Simulator
 from exchanges.simulators.faults import (
     ExecutionRule,
     FaultOrder,
+    KeyState,
     RequestFault,
     RequestRule,
     StreamFault,
@@ -36,6 +37,8 @@ from tests.trading_desk import TradingDesk
 class Stand(NamedTuple):
     """One venue under test. ``low`` is a price far below the market, ``amended`` another one.
 
+    ``coin`` is the same venue with a pair of coins instead, where it has such.
+
     ``simulator`` takes changes of the simulator's settings, ``exchange`` the simulator and changes of
     the adapter's.
     """
@@ -49,6 +52,7 @@ class Stand(NamedTuple):
     simulator: Callable[..., Simulator]
     exchange: Callable[..., Exchange]
     wrong_key: dict[str, Any]
+    coin: Stand | None = None
 
 
 class Desk(TradingDesk):
@@ -119,6 +123,11 @@ class Desk(TradingDesk):
     def fault(self, kind: RequestFault, calls: Sequence[str] = ("place",), **more: Any) -> None:
         more.setdefault("seconds", 3.0)
         self.simulator.inject(FaultOrder(requests=[RequestRule("", kind, calls, **more)]))
+
+    def key_fault(self, state: KeyState) -> None:
+        """From now on the key of the adapter is ``state`` to the venue."""
+        key = getattr(self.simulator, "key_id", "simulator-key")
+        self.simulator.inject(FaultOrder(keys={key: state}))
 
     def stream_fault(self, stream: str, kind: StreamFault, seconds: float = 5.0) -> None:
         self.simulator.inject(FaultOrder(streams=[StreamRule(stream, kind, seconds)]))

@@ -161,13 +161,7 @@ class Floor:
         return Books.of(records(self.journal))
 
     def venue(self) -> VenueBooks:
-        found = self.desk.books()
-        return VenueBooks(
-            tuple(msgspec.convert(found["orders"], list[Order])),
-            tuple(msgspec.convert(found["fills"], list[Fill])),
-            {symbol: Decimal(held) for symbol, held in found["positions"].items()},
-            Decimal(found["cash"]),
-        )
+        return venue_books(self.desk.books())
 
     def agreement(self) -> Agreement:
         return compare(self.books(), self.desk.stand.venue, self.venue())
@@ -191,6 +185,19 @@ class Floor:
         self.engine.close()
         # After the turn that may be due already.
         asyncio.get_running_loop().call_soon(self.journal.close)
+
+
+def venue_books(found: dict[str, Any]) -> VenueBooks:
+    """An account as a simulator's control gives it."""
+    return VenueBooks(
+        tuple(msgspec.convert(found["orders"], list[Order])),
+        tuple(msgspec.convert(found["fills"], list[Fill])),
+        {symbol: Decimal(held) for symbol, held in found["positions"].items()},
+        Decimal(found["cash"]),
+        Decimal(found["deposited"]),
+        frozenset(found["bought"]),
+        Decimal(found["locked"]),
+    )
 
 
 def _limits(symbol: str) -> RiskSettings:

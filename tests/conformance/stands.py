@@ -48,16 +48,23 @@ def bybit_exchange(simulator: Simulator, **changes: Any) -> BybitExchange:
     return BybitExchange(msgspec.structs.replace(settings, **changes))
 
 
-BYBIT = Stand(
+BYBIT_SPOT = Stand(
     venue="bybit",
-    symbol="bybit:BTCUSDT",
-    quantity=D("0.01"),
+    symbol="bybit:BTCUSDT.SPOT",
+    quantity=D("0.012345"),
     low=D(30_000),
     amended=D(31_000),
-    odd_quantity=D("0.0105"),
-    simulator=lambda **changes: BybitSimulator(simulator_settings("BTCUSDT", **changes)),
+    odd_quantity=D("0.0000001"),
+    simulator=lambda **changes: BybitSimulator(simulator_settings("BTCUSDT.SPOT", **changes)),
     exchange=bybit_exchange,
     wrong_key={"secret": "another"},
+)
+BYBIT = BYBIT_SPOT._replace(
+    symbol="bybit:BTCUSDT",
+    quantity=D("0.01"),
+    odd_quantity=D("0.0105"),
+    simulator=lambda **changes: BybitSimulator(simulator_settings("BTCUSDT", **changes)),
+    coin=BYBIT_SPOT,
 )
 
 
@@ -75,16 +82,24 @@ def alpaca_exchange(simulator: Simulator, **changes: Any) -> AlpacaExchange:
     return AlpacaExchange(msgspec.structs.replace(settings, **changes))
 
 
-ALPACA = Stand(
+ALPACA_PAIR = Stand(
     venue="alpaca",
+    symbol="alpaca:BTC/USD",
+    quantity=D("0.0123"),
+    low=D(30_000),
+    amended=D(31_000),
+    odd_quantity=D("0.00000000005"),
+    simulator=lambda **changes: AlpacaSimulator(simulator_settings("BTC/USD", **changes)),
+    exchange=alpaca_exchange,
+    wrong_key={"secret": "another"},
+)
+ALPACA = ALPACA_PAIR._replace(
     symbol="alpaca:AAPL",
     quantity=D(2),
     low=D(20),
     amended=D(21),
-    odd_quantity=D("0.00000000005"),
     simulator=lambda **changes: AlpacaSimulator(simulator_settings("AAPL", **changes)),
-    exchange=alpaca_exchange,
-    wrong_key={"secret": "another"},
+    coin=ALPACA_PAIR,
 )
 
 

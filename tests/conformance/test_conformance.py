@@ -23,7 +23,8 @@ def test_each_number_stands_for_one_case() -> None:
 def test_the_venue_conforms(stand: Stand, case: Case) -> None:
     async def run() -> None:
         adapter = {**case.adapter, **(stand.wrong_key if case.wrong_key else {})}
-        async with desk(stand, case.simulator, adapter) as made:
+        chosen = (stand.coin if case.coin else None) or stand
+        async with desk(chosen, case.simulator, adapter) as made:
             if case.connected:
                 await made.up()
             await case.run(made)

@@ -6,68 +6,33 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
-
-from exchanges.bybit import BybitExchange, BybitMode, BybitSettings
+from exchanges.bybit import BybitExchange
 from exchanges.model.order import OrderType, Side, TimeInForce
-from exchanges.model.venue import Command, CommandResult, FetchState, PlaceOrder, StreamStatus, VenueState
+from exchanges.model.venue import PlaceOrder, StreamStatus
 from exchanges.simulators.bybit import BybitSimulator, SimulatorSettings
 from exchanges.simulators.faults import FaultOrder, RequestFault, RequestRule
-from runtime.message import Message
+from tests.conformance.stands import bybit_exchange
+from tests.trading_desk import TradingDesk
 
 BTC = "bybit:BTCUSDT"
 D = Decimal
-M = TypeVar("M", bound=Message)
 
 
-class Desk:
+class Desk(TradingDesk):
     """An adapter at a simulator, with what came out of it."""
+
+    exchange: BybitExchange
 
     def __init__(self, simulator: BybitSimulator, **changes: Any) -> None:
         self.simulator = simulator
-        settings = BybitSettings(
-            mode=BybitMode.SIM,
-            key="simulator-key",
-            secret="simulator-secret",
-            rest_url=simulator.url,
-            public_url=simulator.ws_url,
-            private_url=simulator.ws_url,
-            request_timeout_s=0.5,
-            stale_after_s=5.0,
-            backoff_base_s=0.05,
-            backoff_cap_s=0.2,
-            retry_base_s=0.05,
-        )
-        self.exchange = BybitExchange(msgspec.structs.replace(settings, **changes))
-        self.got: list[Message] = []
-
-    def of(self, kind: type[M]) -> list[M]:
-        return [message for message in self.got if isinstance(message, kind)]
-
-    async def until(self, fits: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-        for _ in range(int(seconds / 0.01)):
-            if fits():
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"waited {seconds} s for {what}; the last messages were {self.got[-5:]}")
+        patience = {"request_timeout_s": 0.5, "stale_after_s": 5.0, "retry_base_s": 0.05}
+        super().__init__(bybit_exchange(simulator, **{**patience, **changes}))
 
     async def up(self, *symbols: str) -> None:
         await self.exchange.connect(symbols or [BTC], self.got.append)
         await self.until(lambda: {s.stream for s in self.of(StreamStatus) if s.up} == {"public", "private"}, "streams")
-
-    async def ask(self, command: Command) -> CommandResult:
-        before = len(self.of(CommandResult))
-        self.exchange.submit(command)
-        await self.until(lambda: len(self.of(CommandResult)) > before, f"the result of {command}")
-        return self.of(CommandResult)[-1]
-
-    async def state(self, since_ns: int = 0) -> VenueState:
-        before = len(self.of(VenueState))
-        self.exchange.submit(FetchState(since_ns))
-        await self.until(lambda: len(self.of(VenueState)) > before, "the venue's state")
-        return self.of(VenueState)[-1]
 
     def fault(self, path: str, kind: RequestFault, **more: Any) -> None:
         self.simulator.inject(FaultOrder(requests=[RequestRule(path, kind, **more)]))

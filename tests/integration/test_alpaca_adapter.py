@@ -152,8 +152,8 @@ def test_a_crypto_pair_is_bought_with_the_fee_the_settings_declare() -> None:
     async def scenario(d: Desk) -> None:
         await held(d, "0.01", BTC)
         (fill,) = {fill.execution_id: fill for fill in d.fills("bw-held0_01-0-0")}.values()
-        assert fill.fee == D("0.0025") * fill.price * fill.quantity
-        assert [(p.symbol, p.quantity) for p in (await d.state()).positions] == [(BTC, D("0.01"))]
+        assert (fill.fee, fill.fee_currency) == (D("0.0025") * fill.quantity, "BTC")
+        assert [(p.symbol, p.quantity) for p in (await d.state()).positions] == [(BTC, D("0.009975"))]
 
     play(scenario)
 

@@ -157,8 +157,8 @@ def agree(floor: Floor) -> None:
         fill, owner = done.fill, floor.desk.tickets.at(done.fill.venue_id, done.sequence)
         assert owner is not None
         by_ticket[owner.id] = by_ticket.get(owner.id, D(0)) + fill.quantity
-        held[owner.key] += fill.quantity * fill.side.sign
-        cash -= fill.quantity * fill.price * fill.side.sign + fill.fee
+        held[owner.key] += fill.delta
+        cash -= fill.quantity * fill.price * fill.side.sign + (0 if fill.fee_in_base else fill.fee)
     assert cash == account.wallet
     for key, quantity in held.items():
         assert account.position(f"alpaca:{key}").quantity == quantity

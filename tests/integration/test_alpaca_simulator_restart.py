@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,32 +13,12 @@ from exchanges.hours import AlwaysOpen, Phase
 from exchanges.simulators.alpaca import AlpacaSimulator, SimulatorSettings
 from exchanges.simulators.errors import SimulatorError
 from tests.integration.alpaca_bench import Running, code_of, market, order, running, trading
-
-ROOT = Path(__file__).resolve().parents[2]
-VENUE = """
-import asyncio, sys
-from exchanges.simulators.alpaca import AlpacaSimulator, SimulatorSettings
-async def main():
-    simulator = AlpacaSimulator(SimulatorSettings.model_validate_json(sys.argv[1]))
-    await simulator.start()
-    print(simulator.port, flush=True)
-    await asyncio.Event().wait()
-asyncio.run(main())
-"""
+from tests.integration.venue_process import VenueProcess
 
 
-def started(**settings: Any) -> tuple[subprocess.Popen[str], SimpleNamespace]:
-    """The venue in a process of its own, which can be killed, and what its clients need to know."""
-    given = SimulatorSettings(query_limit=0, **settings).model_dump_json(exclude_defaults=True)
-    command, environment = [sys.executable, "-c", VENUE, given], os.environ | {"PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    url = f"http://127.0.0.1:{int(process.stdout.readline())}" if process.stdout else ""
-    return process, SimpleNamespace(simulator=SimpleNamespace(url=url))
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+def started(**settings: Any) -> VenueProcess:
+    """The venue in a process of its own, which can be killed."""
+    return VenueProcess(AlpacaSimulator, SimulatorSettings(query_limit=0, **settings))
 
 
 def facts(client: Any) -> dict[str, Any]:
@@ -59,7 +34,7 @@ def facts(client: Any) -> dict[str, Any]:
 
 
 def test_a_killed_venue_comes_back_with_its_orders_fills_positions_and_cash(tmp_path: Path) -> None:
-    process, venue = started(folder=tmp_path, rate=50.0)
+    venue = started(folder=tmp_path, rate=50.0)
     client = trading(venue)
     while client.get("/positions") == []:
         client.post("/orders", market(qty="1.5"))
@@ -67,8 +42,8 @@ def test_a_killed_venue_comes_back_with_its_orders_fills_positions_and_cash(tmp_
     old = client.post("/orders", order(limit_price="20", client_order_id="open", time_in_force="gtc"))
     new = client.patch(f"/orders/{old['id']}", {"limit_price": "21"})
     before = facts(client)
-    kill(process)
-    process, venue = started(folder=tmp_path, rate=50.0)
+    venue.kill()
+    venue = started(folder=tmp_path, rate=50.0)
     client = trading(venue)
     try:
         assert facts(client) == before
@@ -79,7 +54,7 @@ def test_a_killed_venue_comes_back_with_its_orders_fills_positions_and_cash(tmp_
         assert client.get("/orders") == []
         assert client.get_order_by_id(old["id"])["replaced_by"] == new["id"]
     finally:
-        kill(process)
+        venue.kill()
 
 
 class Shutters(AlwaysOpen):

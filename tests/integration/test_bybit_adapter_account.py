@@ -187,11 +187,11 @@ def test_a_holding_is_bought_sold_and_seen_in_the_state_beside_the_perpetual() -
         await d.until(lambda: len({r.order.client_id for r in d.of(OrderReport) if r.order.status.final}) == 3, "ends")
         state = await d.state(time.time_ns() - 60_000_000_000)
         assert state.complete, state.reason
-        assert {p.symbol: p.quantity for p in state.positions} == {BTC: D("-0.02"), SPOT: D("0.006")}
+        assert {p.symbol: p.quantity for p in state.positions} == {BTC: D("-0.02"), SPOT: D("0.00599")}
         held = Counter[str]()
         for fill in state.fills:
-            held[fill.symbol] += fill.quantity * fill.side.sign  # type: ignore[assignment]
-        assert held == {BTC: D("-0.02"), SPOT: D("0.006")}
+            held[fill.symbol] += fill.delta  # type: ignore[assignment]
+        assert held == {BTC: D("-0.02"), SPOT: D("0.00599")}
         assert {f.execution_id for f in state.fills} == {r.fill.execution_id for r in d.of(FillReport)}
         assert {b.currency for b in state.balances} == {"BTC", "USDT"}
 

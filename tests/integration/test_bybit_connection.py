@@ -14,7 +14,6 @@ from actors.exchange.settings import ExchangeSettings
 from actors.messages.control import Control, ControlTaken
 from actors.messages.orders import Filled, OrderChanged, Repaired, SymbolHalted, Watch
 from actors.messages.signals import Approved, ApprovedOrder
-from exchanges.bybit import BybitExchange, BybitMode, BybitSettings
 from exchanges.model.market import Trade
 from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import VENUE_PORT, Command
@@ -25,6 +24,7 @@ from runtime.lanes import Delivery
 from runtime.lifecycle import CaughtUp, Entry, Started
 from runtime.message import Message
 from strategies.signal import client_order_id, signal_id
+from tests.conformance.stands import bybit_exchange
 
 BTC = "bybit:BTCUSDT"
 D = Decimal
@@ -45,19 +45,7 @@ class Connection:
             fills_wait_ns=100_000_000, panic_retry_ns=200_000_000, panic_wait_ns=400_000_000,
         )  # fmt: skip
         self.brain = ExchangeBrain(settings)
-        self.exchange = BybitExchange(
-            BybitSettings(
-                mode=BybitMode.SIM,
-                key="simulator-key",
-                secret="simulator-secret",
-                rest_url=simulator.url,
-                public_url=simulator.ws_url,
-                private_url=simulator.ws_url,
-                request_timeout_s=0.4,
-                backoff_base_s=0.05,
-                backoff_cap_s=0.2,
-            )
-        )
+        self.exchange = bybit_exchange(simulator, request_timeout_s=0.4, stale_after_s=15.0)
         self.out: list[tuple[str, Message]] = []
         self.timers: dict[str, asyncio.TimerHandle] = {}
         self.entries = 0

@@ -50,11 +50,13 @@ class TestSpot:
         session = rest(bench)
         session.place_order(**spot(orderType="Market", marketUnit="baseCoin", orderLinkId="in"))
         held = coins(session)
-        assert held["BTC"]["walletBalance"] == "0.01"
-        assert D(held["USDT"]["walletBalance"]) == D(100_000) - D("617") * D("1.001")
+        assert held["BTC"]["walletBalance"] == "0.00999"  # the fee of a purchase is taken from the coins
+        assert D(held["USDT"]["walletBalance"]) == D(100_000) - D("617")
         session.place_order(**spot(side="Sell", price="61000", qty="0.004", orderLinkId="out"))
-        assert coins(session)["BTC"]["walletBalance"] == "0.006"
+        assert coins(session)["BTC"]["walletBalance"] == "0.00599"
         done = session.get_executions(category="spot")["result"]["list"]
+        assert [row["feeCurrency"] for row in done] == ["USDT", "BTC"]
+        assert [D(row["execFee"]) for row in done] == [D(done[0]["execValue"]) / 1000, D("0.00001")]
         assert [(row["orderLinkId"], row["category"], row["side"]) for row in done] == [
             ("out", "spot", "Sell"),
             ("in", "spot", "Buy"),
@@ -65,7 +67,7 @@ class TestSpot:
     def test_a_market_purchase_means_an_amount_of_money_unless_it_says_otherwise(self, bench: Running) -> None:
         session = rest(bench)
         session.place_order(**spot(orderType="Market", qty="617"))
-        assert coins(session)["BTC"]["walletBalance"] == "0.01"
+        assert coins(session)["BTC"]["walletBalance"] == "0.00999"
 
     def test_working_orders_lock_cash_and_coins(self, bench: Running) -> None:
         session = rest(bench)
@@ -73,7 +75,7 @@ class TestSpot:
         session.place_order(**spot(price="50000"))
         session.place_order(**spot(side="Sell", price="70000", qty="0.003"))
         held = coins(session)
-        assert (D(held["USDT"]["locked"]), held["BTC"]["locked"]) == (D(500) * D("1.001"), "0.003")
+        assert (D(held["USDT"]["locked"]), held["BTC"]["locked"]) == (D(500), "0.003")
         open_orders = session.get_open_orders(category="spot")["result"]["list"]
         assert [row["category"] for row in open_orders] == ["spot", "spot"]
         assert session.get_open_orders(**BTC)["result"]["list"] == []

@@ -102,8 +102,8 @@ def untouched(simulator: BybitSimulator) -> None:
     assert all(client.stream != "private" for client in simulator.streams.clients)
 
 
-def market(client_id: str, side: Side = Side.BUY, symbol: str = BTC) -> PlaceOrder:
-    return PlaceOrder(client_id, symbol, side, OrderType.MARKET, D("0.01"))
+def market(client_id: str, side: Side = Side.BUY, symbol: str = BTC, quantity: str = "0.01") -> PlaceOrder:
+    return PlaceOrder(client_id, symbol, side, OrderType.MARKET, D(quantity))
 
 
 def test_an_order_on_paper_is_filled_at_the_venues_prices_and_never_appears_at_the_venue() -> None:
@@ -172,7 +172,7 @@ def test_perpetual_and_spot_are_one_account_on_paper() -> None:
     async def scenario(p: Paper, simulator: BybitSimulator) -> None:
         assert (await p.ask(market("bw-a-0-0", Side.SELL))).outcome is Outcome.ACCEPTED
         assert (await p.ask(market("bw-b-0-0", symbol=SPOT))).outcome is Outcome.ACCEPTED
-        short = await p.ask(market("bw-c-0-0", Side.SELL, SPOT))
+        short = await p.ask(market("bw-c-0-0", Side.SELL, SPOT, "0.00999"))
         assert short.outcome is Outcome.ACCEPTED, short.reason
         again = await p.ask(market("bw-d-0-0", Side.SELL, SPOT))
         assert again.outcome is Outcome.REJECTED, "what isn't held can't be sold on a spot market"

@@ -30,7 +30,13 @@ from tests.integration.stage import (
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
-LEARNING = {"horizon_s": 0.5, "minimum_outcomes": 2}
+LEARNING = {
+    "horizon_s": 0.5,
+    "minimum_outcomes": 2,
+    "policy_every": 1,
+    "shadow_samples": 0,
+    "trial_samples": 0,
+}
 
 
 class Picture(NamedTuple):

@@ -100,7 +100,15 @@ class Scenario:
         self.world.add_host(HostSpec("bus-host", (journal,), journal=True))
         risk = self._host(names.RISK, lambda: RiskBrain(self.limits), RISK_KINDS, (names.BUS, EXCHANGE))
         self.world.add_host(HostSpec(names.RISK, (risk,)))
-        terms = LearnerSettings(symbols=SYMBOLS, horizon_ns=SECOND, silence_ns=3 * SECOND, minimum_outcomes=2)
+        terms = LearnerSettings(
+            symbols=SYMBOLS,
+            horizon_ns=SECOND,
+            silence_ns=3 * SECOND,
+            minimum_outcomes=2,
+            policy_every=1,
+            shadow_samples=2,
+            trial_samples=2,
+        )
         learner = self._host(names.LEARNER, lambda: LearnerBrain(terms), LEARNER_KINDS, (names.BUS, EXCHANGE))
         self.world.add_host(HostSpec(names.LEARNER, (learner,)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import msgspec
 import pytest
 
 from actors import names
+from actors.messages.signals import Verdict
 from bigwheel.replay import lines
 from runtime.behavior import Behavior, Context
 from runtime.message import Message
@@ -61,18 +61,18 @@ def test_from_any_kept_state_on_every_brain_decides_the_same_again(tmp_path: Pat
     assert any(tally.skipped for tally in report.tallies)
 
 
-class Generous:
-    """A risk supervisor that somebody has changed since: it asks for a little more."""
+class Changed:
+    """A risk supervisor that somebody has changed since: its verdicts say a word more."""
 
     def __init__(self, inner: Behavior) -> None:
         self.inner = inner
         self.snapshot, self.restore, self.status = inner.snapshot, inner.restore, inner.status
 
     def receive(self, message: Message, ctx: Context) -> None:
-        self.inner.receive(message, _Raised(ctx))  # type: ignore[arg-type]
+        self.inner.receive(message, _Wordy(ctx))  # type: ignore[arg-type]
 
 
-class _Raised:
+class _Wordy:
     def __init__(self, inner: Context) -> None:
         self._inner = inner
 
@@ -80,23 +80,22 @@ class _Raised:
         return getattr(self._inner, name)
 
     def send(self, to: str, message: Message, **options: object) -> None:
-        order = getattr(message, "order", None)
-        if order is not None and hasattr(order, "quantity") and hasattr(message, "steps"):
-            larger = msgspec.structs.replace(order, quantity=order.quantity + Decimal("0.001"))
-            message = msgspec.structs.replace(message, order=larger)
+        if isinstance(message, Verdict):
+            message = msgspec.structs.replace(message, detail=f"{message.detail} indeed")
         self._inner.send(to, message, **options)  # type: ignore[arg-type]
 
 
 def test_a_brain_that_was_changed_is_found_out_at_its_first_other_decision(history: History) -> None:
     sound = history.brains[names.RISK]
-    report = replayed(history.store, {**history.brains, names.RISK: lambda: Generous(sound())})
+    report = replayed(history.store, {**history.brains, names.RISK: lambda: Changed(sound())})
     different = [tally for tally in report.tallies if tally.difference is not None]
     assert {tally.actor for tally in different} == {names.RISK}
     found = different[0]
     assert found.difference is not None
     assert found.difference.message.startswith("Evaluate(")
     assert found.difference.recorded != found.difference.replayed
-    assert "Verdict(" in found.difference.recorded[0] and "ApprovedOrder(" in found.difference.replayed[0]
+    assert "Verdict(" in found.difference.recorded[0]
+    assert "indeed" in found.difference.replayed[0]
     text = "\n".join(lines(report))
     assert "DIFFERENT at its message" in text
     assert "DIFFERENT DECISIONS" in text

@@ -11,7 +11,7 @@ import msgspec
 from actors.exchange.brain import ExchangeBrain
 from actors.exchange.outbox import key_of
 from actors.exchange.settings import ExchangeSettings
-from actors.messages.orders import Filled, OrderChanged, Repaired, SymbolHalted
+from actors.messages.orders import Filled, OrderChanged, Paid, Repaired, SymbolHalted
 from actors.messages.signals import Approved, ApprovedOrder, Blocked, Expired, Unsent
 from exchanges.model.order import Fill, Liquidity, Order, OrderStatus
 from exchanges.model.venue import (
@@ -25,6 +25,7 @@ from exchanges.model.venue import (
     InstrumentsReport,
     OrderReport,
     Outcome,
+    PaymentReport,
     PlaceOrder,
     QueryOrder,
     StreamStatus,
@@ -145,6 +146,7 @@ class World:
         self.cursor = 0
         self.orders: dict[str, Order] = {}
         self.fills: list[Fill] = []
+        self.payments: list[PaymentReport] = []
         self.position = D(0)
         self.inbox: deque[Message] = deque()
         self.plan: deque[str] = deque()
@@ -224,7 +226,7 @@ class World:
             event: Message = Blocked(message.signal_id, "trend", BTC, message.gate, message.code, message.detail)
             if message.expired:
                 event = Expired(message.signal_id, "trend", BTC, message.code)
-        elif isinstance(message, OrderChanged | Filled | Repaired | SymbolHalted):
+        elif isinstance(message, OrderChanged | Filled | Paid | Repaired | SymbolHalted):
             event = message
         else:
             return
@@ -310,6 +312,12 @@ class World:
         self._update(order, status=status, filled=filled, average_price=D(100))
         self.inbox.append(FillReport(fill))
 
+    def pay(self, amount: Decimal) -> None:
+        self.ctx.now += 1
+        paid = PaymentReport(f"p{len(self.payments)}", "funding", BTC, amount, "USDT", self.ctx.now)
+        self.payments.append(paid)
+        self.inbox.append(paid)
+
     def _cancel(self, command: CancelOrder) -> None:
         order = self.orders.get(command.client_id)
         if order is None or order.status.final:
@@ -331,4 +339,5 @@ class World:
         working = tuple(order for order in self.orders.values() if not order.status.final)
         fills = tuple(fill for fill in self.fills if fill.ts_ns >= command.since_ns)
         held = (VenuePosition(BTC, self.position, D(100)),) if self.position else ()
+        self.inbox.extend(paid for paid in self.payments if paid.ts_ns >= command.since_ns)
         self.inbox.append(VenueState(True, self.ctx.now, working, fills, held))

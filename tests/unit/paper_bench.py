@@ -84,6 +84,9 @@ class Source:
         self.closed = False
         self.say: Sink = lambda message: None
 
+    async def check(self, symbols: Sequence[str]) -> None:
+        """Nothing to mend."""
+
     async def connect(self, symbols: Sequence[str], sink: Sink) -> None:
         self.say = sink
         self.up()

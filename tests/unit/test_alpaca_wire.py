@@ -6,6 +6,7 @@ import datetime as dt
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from alpaca.trading.enums import OrderStatus as SdkStatus
 from alpaca.trading.enums import TradeEvent as SdkEvent
@@ -158,8 +159,12 @@ def test_a_pushed_execution_larger_than_what_is_filled_is_refused() -> None:
 def test_equities_are_free_and_pairs_cost_what_the_settings_say() -> None:
     execution = wire.activity(FILL)
     assert wire.fill(execution, "c", "alpaca:AAPL", D("0.0025")).fee == 0
-    paid = wire.fill(execution, "c", "alpaca:ETH/BTC", D("0.0025"))
-    assert (paid.fee, paid.fee_currency) == (D("0.0025") * D("0.2") * D("100.1"), "BTC")
+    bought = wire.fill(execution, "c", "alpaca:ETH/BTC", D("0.0025"))
+    assert (bought.fee, bought.fee_currency, bought.fee_in_base) == (D("0.0025") * D("0.2"), "ETH", True)
+    sale = msgspec.structs.replace(execution, side=Side.SELL)
+    sold = wire.fill(sale, "c", "alpaca:ETH/BTC", D("0.0025"))
+    assert (sold.fee, sold.fee_currency) == (D("0.0025") * D("0.2") * D("100.1"), "BTC")
+    assert not sold.fee_in_base
 
 
 # -- on the way out --------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from actors.messages.control import (
     TradingState,
     TradingStateChanged,
 )
-from actors.messages.learning import FeedbackIssued, Lesson
+from actors.messages.learning import FeedbackIssued, Lesson, Policy, PolicyIssued, Stage
 from actors.messages.orders import ExchangeState, SymbolHalted
 from actors.messages.signals import (
     Approved,
@@ -197,3 +197,16 @@ def test_a_broken_snapshot_is_refused_with_a_reason() -> None:
     later = msgspec.msgpack.encode({**msgspec.msgpack.decode(BusBrain().snapshot()), "version": 99})
     with pytest.raises(SnapshotError, match="version 99"):
         BusBrain().restore(later)
+
+
+def test_each_stage_of_a_policy_is_journaled_once_and_from_the_learner_alone() -> None:
+    brain, ctx = started()
+    shadow = PolicyIssued(Policy(1, weights={"trend|": 0.5}), Stage.SHADOW)
+    for message in (shadow, shadow, PolicyIssued(Policy(1), Stage.TRIAL, 0.5), shadow):
+        ctx.deliver(brain, message, "learner")
+    assert [event.stage for event in ctx.events(PolicyIssued)] == [Stage.SHADOW, Stage.TRIAL]
+    brain = restarted(brain, ctx)
+    ctx.deliver(brain, shadow, "learner")
+    ctx.deliver(brain, PolicyIssued(Policy(2), Stage.FULL), "risk")
+    assert len(ctx.events(PolicyIssued)) == 2
+    assert ctx.events(LifecycleViolation)[-1].detail == "expected PolicyIssued from learner, found it from risk"

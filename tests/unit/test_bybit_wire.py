@@ -356,7 +356,7 @@ def test_the_secret_is_in_no_text_of_the_settings() -> None:
           "private_url": "ws://localhost:1"}, "on this machine"),
         ({"mode": BybitMode.DEMO, "rest_url": "https://api.bybit.com"}, "mode demo at api-demo.bybit.com"),
         ({"mode": BybitMode.LIVE, "rest_url": "https://api-demo.bybit.com"}, "that of mode demo"),
-        ({"mode": BybitMode.DEMO, "streams": ("trades",)}, "found \\['trades'\\]"),
+        ({"mode": BybitMode.DEMO, "streams": ("trades",)}, "found trades"),
         ({"mode": BybitMode.DEMO, "bar_interval_s": 61}, "bar_interval_s"),
     ],
 )  # fmt: skip

@@ -345,9 +345,9 @@ def spoil(file: Path, damage: str) -> None:
 # -- refusals --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [["status"], ["halt"], ["panic"], ["stop"], ["resume"], ["reduce"]])
-def test_without_a_session_a_command_says_how_to_start_one(tmp_path: Path, command: list[str]) -> None:
-    assert "start one with `bigwheel run`" in refused(*command, "--store", tmp_path)
+@pytest.mark.parametrize("command", ["status", "halt", "panic", "stop", "resume", "reduce", "orders", "adopt --all"])
+def test_without_a_session_a_command_says_how_to_start_one(tmp_path: Path, command: str) -> None:
+    assert "start one with `bigwheel run`" in refused(*command.split(), "--store", tmp_path)
 
 
 def test_a_session_that_is_gone_is_told_from_one_that_never_was(tmp_path: Path) -> None:
@@ -496,7 +496,8 @@ def test_a_symbol_that_the_recording_lacks_is_refused(tmp_path: Path) -> None:
 
 # -- help ------------------------------------------------------------------------------
 
-COMMANDS = ["run", "status", "signals", "why", "panic", "halt", "reduce", "resume", "stop", "journal"]
+ACTING = ["adopt", "panic", "halt", "reduce", "resume", "stop"]
+COMMANDS = ["run", "status", "signals", "why", "orders", *ACTING, "journal"]
 
 
 def test_the_help_lists_every_command_with_a_sentence() -> None:

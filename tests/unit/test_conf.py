@@ -62,7 +62,8 @@ def test_every_key_is_read_by_somebody() -> None:
     files = [file for room in rooms for file in (FOLDER.parent / room).rglob("*.py")]
     text = "\n".join(f.read_text() for f in files if f.parent != FOLDER or f.name not in declaring)
     leaves = {key.rpartition(".")[2] for key in keys_of(Settings)}
-    assert [name for name in sorted(leaves) if not re.search(rf"\.{name}\b", text)] == []
+    read = "|".join((r"\.{0}\b", r"\[\"{0}\"\]"))
+    assert [name for name in sorted(leaves) if not re.search(read.format(name), text)] == []
 
 
 @pytest.mark.parametrize("name", ["sim", "three", "paper", "demo", "live"])
@@ -133,6 +134,11 @@ def test_the_environment_is_read_as_the_type_of_its_field(name: str, text: str, 
     for part in path.split("."):
         spot = getattr(spot, part)
     assert spot == value
+
+
+def test_what_tells_the_tests_where_their_data_lies_is_no_setting() -> None:
+    assert load("sim", environ={"BIGWHEEL_DATA": "/recorded", "BIGWHEEL_SEEDS": "5"}) == Settings()
+    assert "did you mean" in problems(BIGWHEEL_DATUM="1")[0] or "unknown key" in problems(BIGWHEEL_DATUM="1")[0]
 
 
 def test_the_environment_reaches_into_lists_and_venues() -> None:

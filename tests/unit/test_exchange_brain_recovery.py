@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from actors.exchange.brain import ExchangeBrain
 from actors.messages.control import Control, ControlTaken
-from actors.messages.orders import Filled, OrderChanged
+from actors.messages.orders import Filled, OrderChanged, Paid
 from actors.messages.signals import Approved, Unsent
 from exchanges.model.order import OrderStatus
 from exchanges.model.venue import FillReport, OrderReport, Outcome, PlaceOrder, QueryOrder
@@ -205,6 +205,7 @@ ACTIONS = st.lists(
         st.tuples(st.just("lose"), st.integers(0, 5)),
         st.tuples(st.just("time"), st.sampled_from([100, 300, 1000, 4000])),
         st.tuples(st.just("fill"), st.integers(0, 5)),
+        st.tuples(st.just("pay"), st.integers(-3, 3)),
         st.tuples(st.just("save"), st.just(0)),
         st.tuples(st.just("crash"), st.integers(0, 3)),
         st.tuples(st.just("settle"), st.just(0)),
@@ -235,6 +236,8 @@ def act(world: World, action: str, value: int | str, number: int) -> None:
         if resting:
             chosen = resting[int(value) % len(resting)]
             world.fill(chosen.client_id, chosen.remaining / 2)
+    elif action == "pay":
+        world.pay(D(value) / 7)
     elif action == "save":
         world.save()
     elif action == "crash":
@@ -272,3 +275,6 @@ def test_no_crash_no_loss_and_no_disorder_doubles_an_order_or_loses_a_fill(
     assert not world.brain.state.halted
     journaled = [e.fill.execution_id for e in world.journal if isinstance(e, Filled)]
     assert sorted(journaled) == sorted(f.execution_id for f in world.fills)
+    paid = [e for e in world.journal if isinstance(e, Paid)]
+    assert sorted(e.payment_id for e in paid) == sorted(p.payment_id for p in world.payments)
+    assert (held.payments if held else D(0)) == sum((e.amount for e in paid), D(0))

@@ -367,6 +367,31 @@ def test_a_request_that_makes_no_sense_is_refused(body: bytes, said: str) -> Non
     assert backend.acts == []
 
 
+@pytest.mark.parametrize(
+    ("action", "target", "asked"),
+    [
+        ("halt", "", ["exchange/bybit", "exchange/kalshi", "risk"]),
+        ("pause", "strategy/trend/x", ["strategy/trend/x"]),
+        ("adopt", "v7", ["exchange/bybit", "exchange/kalshi"]),
+    ],
+)
+def test_an_action_goes_to_everyone_it_concerns(action: str, target: str, asked: list[str]) -> None:
+    assert http.receivers(action, target, ("bybit", "kalshi")) == asked
+
+
+def test_adopting_needs_to_be_told_what() -> None:
+    backend = Backend()
+
+    async def talk(client: Client) -> None:
+        assert (await client.post("/control", json={"action": "adopt"}, headers=BEARER)).status == 400
+        body = {"action": "adopt", "target": "v7", "reason": "mine"}
+        assert (await client.post("/control", json=body)).status == 401
+        assert (await client.post("/control", json=body, headers=BEARER)).status == 202
+
+    serve(backend, talk)
+    assert backend.acts == [("adopt", "v7", "mine")]
+
+
 def test_an_action_nobody_carried_out_is_no_success() -> None:
     backend = Backend()
     backend.failure = TimeoutError("the root does not answer")
@@ -379,7 +404,7 @@ def test_an_action_nobody_carried_out_is_no_success() -> None:
     serve(backend, talk)
 
 
-@pytest.mark.parametrize(("action", "target"), [("pause", ""), ("halt", "bybit:BTCUSDT")])
+@pytest.mark.parametrize(("action", "target"), [("pause", ""), ("rollback", ""), ("halt", "bybit:BTCUSDT")])
 def test_an_action_that_would_reach_nobody_or_too_many_is_refused(action: str, target: str) -> None:
     done: list[str] = []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -15,103 +14,20 @@ from hypothesis import strategies as st
 from actors.learner.brain import KINDS, LearnerBrain
 from actors.learner.calibration import Terms, score, start, step, target
 from actors.learner.prices import moment
-from actors.learner.settings import LearnerSettings
 from actors.learner.statistics import Faded, Moments
 from actors.messages.control import DeadLetter
-from actors.messages.learning import FeedbackIssued, Lesson
+from actors.messages.learning import FeedbackIssued, PolicyIssued
 from actors.messages.orders import Watch
-from actors.messages.signals import Blocked, Executed, Expired, Generated
+from actors.messages.signals import Expired
 from exchanges.model.market import Bar
 from exchanges.model.order import Side
 from runtime import codec
 from runtime.behavior import Behavior
 from runtime.errors import SnapshotError
-from runtime.lifecycle import CaughtUp, PeerUp, Started
-from runtime.message import Message
-from strategies.signal import Signal
-from tests.unit.brain_context import SECOND, START_NS, FakeContext, entry_of
-from tests.unit.brain_samples import BTC, ETH, EXCHANGE, make_exchange_state, make_filled, make_signal, make_trade
-
-SETTINGS = LearnerSettings(symbols=(BTC, ETH), horizon_ns=60 * SECOND, taker_fee=0.0, minimum_outcomes=3)
-
-
-class School:
-    """A live learner, its bus's journal, and a market whose data can be served again."""
-
-    def __init__(self, settings: LearnerSettings = SETTINGS, **changes: Any) -> None:
-        self.settings = msgspec.structs.replace(settings, **changes)
-        self.brain = LearnerBrain(self.settings)
-        self.ctx = FakeContext("learner", journal=False)
-        self.journal: list[Message] = []
-        self.ring: dict[str, list[Message]] = {BTC: [], ETH: []}
-        self.heard = 0
-        self.ctx.start(self.brain, caught_up=0)
-
-    def entry(self, *events: Message) -> None:
-        for event in events:
-            self.journal.append(event)
-            seq = len(self.journal)
-            self.ctx.deliver(self.brain, entry_of(event, seq, ts=self.ctx.now), "bus")
-
-    def price(self, price: float, at: int, symbol: str = BTC) -> None:
-        """Market data of venue time ``at`` seconds after the start."""
-        seq = len(self.ring[symbol]) + 1
-        data = make_trade(price, symbol=symbol, ts=START_NS + at * SECOND, seq=seq)
-        self.ring[symbol].append(data)
-        self.ctx.deliver(self.brain, data, EXCHANGE)
-
-    def journal_what_was_sent(self) -> None:
-        """The bus takes each lesson and each version once."""
-        while self.heard < len(self.ctx.sends):
-            message = self.ctx.sends[self.heard].message
-            self.heard += 1
-            if isinstance(message, Lesson | FeedbackIssued) and _name(message) not in map(_name, self.journal):
-                self.entry(message)
-
-    def lessons(self) -> list[Lesson]:
-        return self.ctx.sent(Lesson, "bus")
-
-    def restart(self, snapshot: bytes, cursor: int) -> None:
-        """A successor from ``snapshot``: the journal after the cursor, then the data it asks for."""
-        self.brain = LearnerBrain(self.settings)
-        self.brain.restore(snapshot)
-        self.ctx.epoch += 1
-        before = len(self.ctx.sent(Watch))
-        self.ctx.deliver(self.brain, Started(self.ctx.epoch, True))
-        after = self.ctx.sent(Watch)[before].after
-        for seq, event in enumerate(self.journal, start=1):
-            if seq > cursor:
-                self.ctx.deliver(self.brain, entry_of(event, seq, ts=self.ctx.now), "bus")
-        self.ctx.deliver(self.brain, CaughtUp(len(self.journal)))
-        for symbol, ring in self.ring.items():
-            for data in ring[after.get(symbol, (1, 0))[1] :]:
-                self.ctx.deliver(self.brain, data, EXCHANGE)
-
-
-def _name(message: Message) -> object:
-    if isinstance(message, Lesson):
-        return ("lesson", message.signal_id)
-    if isinstance(message, FeedbackIssued):
-        return ("feedback", message.strategy, message.symbol, message.version)
-    return id(message)
-
-
-def generated(signal: Signal) -> Generated:
-    return Generated(signal.id, signal.strategy, signal.symbol, signal)
-
-
-def executed(signal: Signal, price: str = "100") -> tuple[Message, ...]:
-    fill = make_filled(signal, f"e-{signal.id}", "1", price, ts=signal.cause.ts_ns)
-    done = Executed(signal.id, signal.strategy, signal.symbol, "c", Decimal(1), Decimal(price))
-    return generated(signal), fill, done
-
-
-def blocked(signal: Signal, gate: str = "symbol_notional") -> tuple[Message, ...]:
-    return generated(signal), Blocked(signal.id, signal.strategy, signal.symbol, gate, "CODE", "x=1")
-
-
-def at(seconds: int, ordinal: int = 0, **changes: Any) -> Signal:
-    return make_signal(ordinal, now=START_NS + seconds * SECOND, **changes)
+from runtime.lifecycle import CaughtUp, PeerUp
+from tests.unit.brain_context import SECOND, START_NS, entry_of
+from tests.unit.brain_samples import BTC, make_exchange_state
+from tests.unit.learner_school import SETTINGS, School, at, blocked, executed, generated, teach
 
 
 def test_the_learner_is_a_behavior_that_follows_what_it_folds() -> None:
@@ -126,12 +42,14 @@ def test_an_executed_signal_is_measured_from_its_fill_at_the_first_price_of_the_
     for second, price in ((10, 90.0), (59, 95.0), (61, 102.0), (62, 110.0)):
         school.price(price, second)
     (lesson,) = school.lessons()
-    assert lesson == Lesson(signal.id, "trend", BTC, "EXECUTED", 100.0, 102.0, pytest.approx(0.02), 61 * SECOND, False)
+    assert (lesson.signal_id, lesson.strategy, lesson.symbol, lesson.state) == (signal.id, "trend", BTC, "EXECUTED")
+    assert (lesson.entry_price, lesson.exit_price, lesson.horizon_ns) == (100.0, 102.0, 61 * SECOND)
+    assert (lesson.value, lesson.counterfactual) == (pytest.approx(0.02), False)
 
 
 def test_a_sale_earns_when_the_price_falls_and_fees_are_paid_both_ways() -> None:
     school = School()
-    school.entry(make_exchange_state(), *executed(at(0, side=Side.SELL), "100"))
+    school.entry(make_exchange_state(), *executed(at(0, side=Side.SELL), "100", fee="0.055"))
     school.price(98.0, 60)
     assert school.lessons()[0].value == pytest.approx(0.02 - 2 * 0.00055)
 
@@ -147,8 +65,8 @@ def test_what_was_not_executed_is_followed_from_the_market_it_was_made_at(expire
     assert (lesson.counterfactual, lesson.entry_price, lesson.value) == (True, 50.0, pytest.approx(-0.02))
     assert lesson.gate == ("expired" if expired else "symbol_notional")
     school.journal_what_was_sent()
-    gates = school.brain.status()["gates"]
-    assert gates == {lesson.gate: {"count": 1, "mean_return": lesson.value, "deviation": 0.0}}
+    gate: Any = school.brain.status()["gates"]
+    assert (gate[lesson.gate]["count"], gate[lesson.gate]["mean_return"]) == (1, lesson.value)
 
 
 def test_the_horizon_counts_in_the_markets_time_even_if_the_end_comes_late() -> None:
@@ -236,15 +154,6 @@ def test_a_lesson_the_bus_can_not_take_is_dropped() -> None:
     assert school.brain.status()["unconfirmed"] == 0
 
 
-def teach(school: School, values: list[float], first: int = 0, **changes: Any) -> None:
-    """One executed signal after the other, each with the given return."""
-    for number, value in enumerate(values, start=first):
-        second = number * 100
-        school.entry(*executed(at(second, number, **changes), "100"))
-        school.price(100.0 * (1 + value), second + 60)
-        school.journal_what_was_sent()
-
-
 def test_losses_lower_the_size_and_raise_the_threshold_and_wins_do_the_reverse() -> None:
     bad, good = School(), School()
     teach(bad, [-0.01, -0.02, -0.01, -0.03])
@@ -278,8 +187,10 @@ def test_one_version_at_a_time_is_on_its_way() -> None:
         school.entry(*executed(at(number * 100, number), "100"))
         school.price(98.0, number * 100 + 60)
         school.entry(school.lessons()[number])
+    assert [p.policy.version for p in school.ctx.sent(PolicyIssued)] == [1]
+    assert not school.ctx.sent(FeedbackIssued)
+    school.entry(school.ctx.sent(PolicyIssued)[0])
     assert [f.version for f in school.ctx.sent(FeedbackIssued)] == [1]
-    school.entry(school.ctx.sent(FeedbackIssued)[0])
     teach(school, [-0.02], first=3)
     assert [f.version for f in school.ctx.sent(FeedbackIssued)] == [1, 2]
 
@@ -300,6 +211,7 @@ def test_unconfirmed_feedback_is_sent_again_to_a_new_bus() -> None:
     school.entry(*executed(at(0), "100"))
     school.price(97.0, 60)
     school.entry(school.lessons()[0])
+    school.entry(school.ctx.sent(PolicyIssued)[0])
     school.ctx.deliver(school.brain, PeerUp("bus", 2), "bus")
     assert [f.version for f in school.ctx.sent(FeedbackIssued)] == [1, 1]
 

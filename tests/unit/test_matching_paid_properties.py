@@ -22,8 +22,15 @@ from tests.unit.matching_bench import COIN, EVENT, SHARE
 ACCOUNTS = ("a", "b", "c")
 CENTS = msgspec.structs.replace(EVENT, fee_step=D("0.01"), maker_fee=D("0.0175"), lot=D("0.01"), min_quantity=D("0.01"))
 PENNY = msgspec.structs.replace(COIN, min_notional=D(0), fee_step=D("0.01"))
+TAKING = msgspec.structs.replace(COIN, min_notional=D(0), maker_fee=D("0.003"), fee_in_base=True)
 LONG_ONLY = msgspec.structs.replace(SHARE, short=False, min_notional=D(0))
-KINDS = {"coin": PENNY, "share": LONG_ONLY, "event": EVENT, "event with rounded fees": CENTS}
+KINDS = {
+    "coin": PENNY,
+    "coin that takes fees in the coin": TAKING,
+    "share": LONG_ONLY,
+    "event": EVENT,
+    "event with rounded fees": CENTS,
+}
 seeds = st.integers(0, 2**32)
 
 
@@ -96,8 +103,11 @@ class Run:
     def check(self) -> None:
         market = self.engine.markets[self.symbol]
         accounts = self.engine.accounts.values()
-        assert sum((a.position(self.symbol).quantity for a in accounts), market.external_quantity) == 0
-        cash = sum((a.wallet + a.fees + sum(a.locked.values()) for a in accounts), market.external_cash)
+        fills = [done.fill for done in self.executions]
+        coins = sum((fill.fee for fill in fills if fill.fee_in_base), D(0))
+        assert sum((a.position(self.symbol).quantity for a in accounts), market.external_quantity) == -coins
+        paid = sum((fill.fee for fill in fills if not fill.fee_in_base), D(0))
+        cash = sum((a.wallet + sum(a.locked.values()) for a in accounts), market.external_cash) + paid
         assert cash == sum(a.deposited for a in accounts)
         for account in accounts:
             held = account.position(self.symbol).quantity
@@ -109,9 +119,9 @@ class Run:
             if not self.instrument.short:
                 selling = sum((r.open for r in working if r.side is Side.SELL), D(0))
                 assert 0 <= selling <= held
-            fills = [e.fill for e in self.executions if e.account == account.name]
-            assert account.fees == sum((f.fee for f in fills), D(0))
-            assert all(f.fee >= 0 for f in fills)
+            own = [e.fill for e in self.executions if e.account == account.name]
+            assert account.fees == sum((f.quote_fee for f in own), D(0)) == account.position(self.symbol).fees
+            assert all(f.fee >= 0 for f in own)
 
 
 @pytest.mark.parametrize("instrument", KINDS.values(), ids=KINDS)

@@ -17,6 +17,7 @@ from exchanges.model.venue import (
     FillReport,
     InstrumentsReport,
     Outcome,
+    PaymentReport,
 )
 from exchanges.paper import PaperSettings
 from exchanges.simulators.errors import SimulatorError
@@ -109,6 +110,11 @@ def test_funding_is_paid_once_for_what_was_held_at_its_moment() -> None:
             int(p.exchange.stats()["paper_fundings"])
         )
         assert p.exchange.stats()["paper_accruals_failed"] == 1.0
+        before = len(p.of(PaymentReport))
+        await p.state()
+        assert len(p.of(PaymentReport)) >= 2 * before, "the venue's state holds the payments as well"
+        told = {paid.payment_id: paid.amount for paid in p.of(PaymentReport)}
+        assert sum(told.values()) == p.of(BalanceReport)[-1].balances[0].total - cash
 
     play(scenario, source)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from actors.risk.gates.account import buying_power, cash_reserve, daily_budget, daily_loss, drawdown
 from actors.risk.gates.data import currency, exchange, liquidity, market_data
-from actors.risk.gates.learned import bans, conviction, ensemble
+from actors.risk.gates.learned import bans, conviction, ensemble, patterns
 from actors.risk.gates.order import category_filter, instrument, order_notional, sizing
 from actors.risk.gates.pace import cooldown, loss_streak, order_rate
 from actors.risk.gates.portfolio import (
@@ -28,6 +28,7 @@ GATES: tuple[Gate, ...] = (
     bans,
     ensemble,
     conviction,
+    patterns,
     trading_state,
     symbol_halt,
     exchange,

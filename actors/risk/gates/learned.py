@@ -1,4 +1,4 @@
-"""Steps that what was learned decides: ensemble, conviction, bans."""
+"""Steps that what was learned decides: ensemble, conviction, bans, patterns."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from actors.messages.signals import Step
 from actors.risk.case import Case
 from actors.risk.ensemble import combine
 from actors.risk.gates.steps import denied, passed
+from actors.traits import moment, traits
 
 
 def ensemble(case: Case) -> Step:
@@ -56,3 +57,16 @@ def bans(case: Case) -> Step:
             seen = {"scope": scope, "until_ns": str(ban.until_ns), "reason": ban.reason or "none"}
             return denied("bans", "BANNED", {**seen, "policy": str(case.terms.version)})
     return passed("bans", {"policy": str(case.terms.version), "banned": "no"})
+
+
+def patterns(case: Case) -> Step:
+    """No entry that looks like those of a pattern which the policy has banned for a time."""
+    policy, signal = case.terms.policy, case.signal
+    known = policy.patterns if policy else ()
+    seen = traits(signal.features, case.strength, moment(signal.cause), case.terms.regime) if known else {}
+    for pattern in known:
+        ban = case.terms.ban(pattern.scope) if pattern.strategy == signal.strategy else None
+        if ban is not None and pattern.holds(seen) and not case.lowers:
+            found = {"scope": pattern.scope, "until_ns": str(ban.until_ns), "reason": ban.reason or "none"}
+            return denied("patterns", "PATTERN_BANNED", {**found, "policy": str(case.terms.version)})
+    return passed("patterns", {"policy": str(case.terms.version), "banned": "no"})

@@ -66,9 +66,8 @@ def check(
     """
     found, cost = funds(engine, name), quantity * price
     if is_crypto(instrument):
-        due = cost * (1 + max(instrument.maker_fee, instrument.taker_fee))
-        if due > found.own:
-            asked, left = (text(value.quantize(_CENT, ROUND_DOWN)) for value in (due, found.own))
+        if cost > found.own:  # the fee of a purchase is taken from the coins
+            asked, left = (text(value.quantize(_CENT, ROUND_DOWN)) for value in (cost, found.own))
             raise ApiError(
                 FORBIDDEN,
                 f"insufficient balance for {instrument.quote} (requested: {asked}, available: {left})",

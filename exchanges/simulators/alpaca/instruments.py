@@ -146,6 +146,7 @@ class AlpacaCatalogue:
             maker_fee=maker,
             taker_fee=taker,
             short=False,
+            fee_in_base=True,
         )
 
 

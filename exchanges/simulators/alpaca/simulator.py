@@ -60,6 +60,7 @@ class AlpacaSimulator(Simulator):
 
     name: ClassVar[str] = "alpaca"
     currency: ClassVar[str] = "USD"
+    controls: ClassVar[type[Control]] = AlpacaControl
 
     def __init__(
         self, settings: SimulatorSettings, *, hours: Hours | TradingHours = "always", multiplier: Decimal = MULTIPLIER
@@ -81,8 +82,8 @@ class AlpacaSimulator(Simulator):
 
     def _assemble(self, catalogue: Catalogue, instruments: list[Instrument]) -> None:
         super()._assemble(catalogue, instruments)
-        self.control = AlpacaControl(self.venue, self.streams, self.player, self.account_rows)
-        self.control.desk = self._opened()
+        if isinstance(self.control, AlpacaControl):
+            self.control.desk = self._opened()
 
     def _play(self, instruments: list[Instrument], replay: Replay | None) -> None:
         """Let generated trades of stocks be in whole shares."""

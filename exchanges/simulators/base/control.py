@@ -99,7 +99,10 @@ class Control:
         }
 
     def books(self, account: str) -> dict[str, Any]:
-        """The account's orders, fills, positions other than 0 (signed, by symbol), cash and funding payments."""
+        """The account's orders, fills, positions other than 0 (signed, by symbol), cash and funding payments.
+
+        ``bought`` are the symbols that are paid for, ``locked`` what sold event contracts hold back.
+        """
         venue = self._venue
         holder = venue.engine.accounts[account]
         return {
@@ -107,6 +110,9 @@ class Control:
             "fills": [msgspec.to_builtins(done.fill) for done in venue.executions if done.account == account],
             "positions": {s: str(held.quantity) for s, held in holder.positions.items() if held.quantity},
             "cash": str(holder.wallet),
+            "deposited": str(holder.deposited),
+            "bought": list(holder.kinds),
+            "locked": str(sum(holder.locked.values(), Decimal(0))),
             "fundings": [msgspec.to_builtins(paid) for paid in venue.fundings if paid.account == account],
         }
 

@@ -62,6 +62,8 @@ class Simulator(ABC):
     """For a venue whose engine does more (trading sessions)."""
     books: ClassVar[type[Venue]] = Venue
     """For a venue that keeps more than the shared one."""
+    controls: ClassVar[type[Control]] = Control
+    """For a venue whose clients know orders by other ids than the books."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
@@ -139,7 +141,7 @@ class Simulator(ABC):
         )
         self.rest, self.streams, self.publisher = self.assemble(self.venue)
         self.player = Player(self.venue, self.streams, self.publisher)
-        self.control = Control(self.venue, self.streams, self.player, self.account_rows)
+        self.control = self.controls(self.venue, self.streams, self.player, self.account_rows)
         self._started = True
 
     async def _bind(self) -> None:

@@ -159,6 +159,7 @@ def _instrument(
         short=not spot,
         max_leverage=Decimal(1) if spot else MAX_LEVERAGE,
         funding_interval_ns=0 if spot else FUNDING_NS,
+        fee_in_base=spot,
     )
 
 

@@ -128,10 +128,17 @@ def order(record: OrderRecord) -> Json:
         "smpGroup": 0,
         "smpOrderId": "",
         "createType": "CreateByUser",
-        "feeCurrency": "USDT",
+        "feeCurrency": _fee_currency(record),
         "createdTime": ms(record.created_ns),
         "updatedTime": ms(record.updated_ns),
     }
+
+
+def _fee_currency(record: OrderRecord) -> str:
+    """A spot pair takes the fee from what is received, a perpetual from the settlement coin."""
+    name = native(record.symbol)
+    in_base = category_of_symbol(record.symbol) == SPOT and record.side is Side.BUY
+    return base_of(name) if in_base else name.removeprefix(base_of(name))
 
 
 def execution(done: Execution, mark: Decimal) -> Json:

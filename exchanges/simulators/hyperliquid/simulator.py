@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from exchanges.hyperliquid.market import FUNDING_NS
 from exchanges.simulators.base.catalogue import Catalogue
+from exchanges.simulators.base.control import Control
 from exchanges.simulators.base.simulator import Parts, Simulator
 from exchanges.simulators.base.venue import Venue
 from exchanges.simulators.hyperliquid import info, wire
@@ -18,6 +19,16 @@ from exchanges.simulators.hyperliquid.streams import HyperliquidStreams
 from exchanges.simulators.hyperliquid.venue import HyperliquidVenue
 from exchanges.simulators.hyperliquid.wallets import account_of, private_key_of
 from exchanges.simulators.settings import SimulatorSettings
+
+
+class NumberedControl(Control):
+    """Books in which orders have the numbers that the venue's clients know."""
+
+    def books(self, account: str) -> dict[str, Any]:
+        found = super().books(account)
+        for row in (*found["orders"], *found["fills"]):
+            row["venue_id"] = str(wire.numbered(row["venue_id"])) if row["venue_id"] else ""
+        return found
 
 
 class HyperliquidSimulator(Simulator):
@@ -33,6 +44,7 @@ class HyperliquidSimulator(Simulator):
     name: ClassVar[str] = "hyperliquid"
     currency: ClassVar[str] = wire.CURRENCY
     books: ClassVar[type[Venue]] = HyperliquidVenue
+    controls: ClassVar[type[Control]] = NumberedControl
 
     def __init__(self, settings: SimulatorSettings, *, funding_s: float = FUNDING_NS / 1e9) -> None:
         super().__init__(settings)
