@@ -98,8 +98,8 @@ def walkforward(walks: Sequence[Walk]) -> str:
     text = [
         "# Walk-forward on recorded bars",
         "",
-        f"Equity 100,000, orders of 1% of it, horizon {HORIZON} bars, the "
-        f"session's defaults otherwise. Taken for costs: {costs}.",
+        f"Equity 100,000, orders of 1% of it, horizon {HORIZON} bars, a "
+        f"session's defaults otherwise, limits included. Taken for costs: {costs}.",
         "",
         *_table(_HEAD, [_compared(*pair) for pair in pairs]),
     ]

@@ -17,12 +17,15 @@ from pathlib import Path
 import msgspec
 import pyarrow.parquet as pq
 
+from actors.learner.configuration import terms as configured_terms
 from actors.learner.settings import LearnerSettings
 from actors.messages.learning import FeedbackIssued
+from actors.risk import configuration
 from actors.risk.settings import GridSettings, RegimeSettings, RiskSettings
+from conf import load as load_settings
 from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.market import Bar, Quote
-from exchanges.model.order import Fill, OrderType
+from exchanges.model.order import Fill
 from scripts.experiments.wheel import VENUE, Wheel, without_learning
 from strategies.registry import resolve
 from strategies.signal import Signal
@@ -149,35 +152,27 @@ def load(data: Path, market: Market, most: int = 0) -> dict[str, list[Row]]:
 
 
 def limits(symbols: tuple[str, ...], market: Market) -> RiskSettings:
-    """The defaults of a session, for a book of many symbols, with ages that suit bars."""
+    """A session's defaults, with times that suit bars."""
     step = market.interval_ns
-    return RiskSettings(
+    return msgspec.structs.replace(
+        configuration.limits(load_settings("sim", environ={})),
         symbols=symbols,
-        order_notional=Decimal(2_000),
-        symbol_notional=Decimal(5_000),
-        total_notional=Decimal(50_000),
-        max_open_positions=len(symbols),
-        daily_loss=Decimal(1_000),
         max_data_age_ns=2 * step,
         max_state_age_ns=2 * step,
         cooldown_ns=step,
-        base_threshold=0.1,
-        threshold_min=0.05,
-        threshold_max=0.8,
-        multiplier_min=0.25,
-        equity_fraction=Decimal("0.01"),
-        rounding_tolerance=Decimal("0.05"),
-        orders_per_second=100,
-        order_type=OrderType.MARKET,
+        loss_pause_ns=HORIZON * step,
         regime=RegimeSettings(grid_ns=step),
         grid=GridSettings(step_ns=step),
     )
 
 
 def terms(symbols: tuple[str, ...], market: Market) -> LearnerSettings:
-    """The defaults of a session, but for the horizon."""
+    """A session's defaults, but for the horizon."""
     horizon = HORIZON * market.interval_ns
-    return LearnerSettings(symbols=symbols, horizon_ns=horizon, silence_ns=20 * horizon, taker_fee=market.fee)
+    plain = configured_terms(load_settings("sim", environ={}))
+    return msgspec.structs.replace(
+        plain, symbols=symbols, horizon_ns=horizon, silence_ns=20 * horizon, taker_fee=market.fee
+    )
 
 
 def instrument(symbol: str, market: Market) -> Instrument:
