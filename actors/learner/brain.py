@@ -91,6 +91,9 @@ class LearnerBrain:
     def _caught_up(self, ctx: Context) -> None:
         self._state.caught_up = True
         self._due.clear()
+        asked, self._state.asked = self._state.asked, []
+        for control in asked:
+            self._control(control, ctx)
         for symbol in sorted({followed.symbol for followed in self._state.pending.values()}):
             self._settle(symbol, ctx)
         self._go_on(ctx)
@@ -186,12 +189,18 @@ class LearnerBrain:
         ctx.send(names.BUS, issued)
 
     def _control(self, message: Control, ctx: Context) -> None:
-        """Carry out an order once; what follows from it is journaled before the answer."""
+        """Carry out an order once; what follows from it is journaled before the answer.
+
+        One that comes before the journal is known waits until it is.
+        """
         held = self._state
         known = message.id in held.controls or any(each.control_id == message.id for each in held.answers)
-        if message.action != rollback.ACTION or known or not held.caught_up:
-            kind = "repeated" if known else "not_ready" if message.action == rollback.ACTION else "not_mine"
-            ctx.count(f"learner.controls_{kind}")
+        if message.action != rollback.ACTION or known:
+            ctx.count(f"learner.controls_{'repeated' if known else 'not_mine'}")
+            return
+        if not held.caught_up:
+            held.asked.append(message)
+            ctx.count("learner.controls_waiting")
             return
         issued, answer = rollback.carry_out(held, self._settings, message)
         for each in issued:

@@ -13,7 +13,7 @@ from actors.learner.prices import Track
 from actors.learner.probability import Bins
 from actors.learner.samples import Samples
 from actors.learner.statistics import Moments, Record
-from actors.messages.control import ControlTaken
+from actors.messages.control import Control, ControlTaken
 from actors.messages.learning import FeedbackIssued, Lesson, Pattern, Policy, PolicyIssued, Stage
 from actors.traits import traits
 from exchanges.model.order import Side
@@ -163,6 +163,8 @@ class LearnerState(msgspec.Struct):
     announced: list[PolicyIssued] = []
     """Sent and not journaled yet."""
     controls: dict[str, int] = {}
+    asked: list[Control] = []
+    """Controls that came before the journal was known."""
     answers: list[ControlTaken] = []
     """To controls that were carried out; sent and not journaled yet."""
 

@@ -25,7 +25,7 @@ from actors.messages.learning import Ban, Condition, FeedbackIssued, Lesson, Pat
 from actors.messages.signals import Approved
 from actors.messages.signals import Step as Gate
 from exchanges.model.order import Side
-from runtime.lifecycle import CaughtUp, PeerUp
+from runtime.lifecycle import CaughtUp, PeerUp, Started
 from runtime.message import Message
 from tests.unit.brain_context import SECOND, START_NS, entry_of
 from tests.unit.brain_samples import BTC, make_approved
@@ -388,6 +388,18 @@ def test_going_back_is_told_again_to_a_new_bus_until_it_is_journaled() -> None:
     school.ctx.deliver(school.brain, PeerUp("bus", 2), "bus")
     assert issued(school)[count:] == issued(school)[count - 1 : count]
     assert len(school.ctx.sent(ControlTaken)) == 2
+
+
+def test_an_order_that_comes_before_the_journal_is_known_waits_until_it_is() -> None:
+    school = learned_twice()
+    full = school.brain.known.full
+    school.ctx.deliver(school.brain, Started(2, True))
+    school.ctx.deliver(school.brain, Control("r9", "rollback", "api", "", "1"), "gateway")
+    assert not school.ctx.sent(ControlTaken)
+    school.ctx.deliver(school.brain, CaughtUp(len(school.journal)))
+    school.journal_what_was_sent()
+    assert school.brain.known.full == full + 1
+    assert school.ctx.sent(ControlTaken)[-1].control_id == "r9"
 
 
 def test_what_is_meant_for_others_is_not_for_the_learner() -> None:
