@@ -86,11 +86,12 @@ async def _state(name: str, store: Path, config: Path, *orders: PlaceOrder) -> V
         for order in orders:
             answer = await client.ask(order)
             assert answer.outcome.value == "accepted", answer
-        for _ in range(200):
+        for wait in (0.05, 0.2, *(1.0 for _ in range(45))):
             state: VenueState = await client.ask(FetchState(0))
             if not orders or (state.positions and state.orders):
                 return state
-            await asyncio.sleep(0.05)
+            # Seldom enough for the venue's limits, which a panic needs room in.
+            await asyncio.sleep(wait)
         raise AssertionError(f"expected a position and an order at {name}, found {state}")
     finally:
         await client.exchange.close()

@@ -28,7 +28,7 @@ from tests.conformance.floor import venue_books
 from tests.integration.stage import CHURN, until
 from tests.integration.venue_bench import Running, running
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.ray]
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY, SECRET = "demokey-7Q2xVb", "demosecret-Zp93kLw0Rt"
