@@ -10,7 +10,7 @@ from runtime.simulation.faults import CRASH_POINTS, MILLISECOND, FaultPlan
 from runtime.simulation.world import SimulationFailure
 from tests.simulation.ledger import build_ledger, run_ledger
 
-BLOCKS = [(first, first + 8) for first in range(0, 32, 8)]
+BLOCKS = [(first, first + 4) for first in range(0, 16, 4)]
 
 
 @pytest.mark.parametrize("calls", [False, True], ids=["streams", "calls"])

@@ -8,8 +8,8 @@ import pytest
 
 from tests.simulation.campaign import run_seed, run_seeds
 
-SEEDS = int(os.environ.get("BIGWHEEL_SEEDS", "200"))
-FLOW_SEEDS = min(SEEDS, 24)
+SEEDS = int(os.environ.get("BIGWHEEL_SEEDS", "50"))
+FLOW_SEEDS = min(SEEDS, 8)
 BLOCK = 25
 BLOCKS = [(first, min(first + BLOCK, SEEDS)) for first in range(0, SEEDS, BLOCK)]
 
