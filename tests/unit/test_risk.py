@@ -12,6 +12,7 @@ from actors.messages.learning import FeedbackIssued
 from actors.messages.signals import Blocked, Evaluate, Executed, Expired, Verdict
 from actors.risk.brain import KINDS, RiskBrain
 from actors.risk.gates import GATES
+from exchanges.model.flow import Rest
 from exchanges.model.market import Quote
 from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
 from runtime.behavior import Behavior
@@ -276,6 +277,19 @@ def test_entries_of_one_strategy_keep_their_distance() -> None:
     desk.ctx.now += 10 * SECOND
     desk.ctx.deliver(desk.brain, make_exchange_state(), EXCHANGE)
     assert code(desk.ask(desk.signal(3))) == ""
+
+
+def test_quotes_that_only_make_rest_on_both_sides_and_are_moved_without_a_cooldown() -> None:
+    desk = Desk(cooldown_ns=10 * SECOND)
+    quote = Rest(post_only=True)
+    bid = desk.signal(0, flow=quote, limit_price=Decimal(99))
+    desk.approve(bid)
+    ask = desk.signal(1, flow=quote, limit_price=Decimal(101), side=Side.SELL)
+    assert code(desk.ask(ask)) == ""
+    assert code(desk.ask(desk.signal(2, flow=quote, limit_price=Decimal(98)))) == "DUPLICATE_INTENT"
+    desk.entry(Expired(bid.id, "trend", BTC, "withdrawn", 1))
+    assert code(desk.ask(desk.signal(3, flow=Rest(post_only=False), limit_price=Decimal(99)))) == "COOLDOWN"
+    assert code(desk.ask(desk.signal(4, flow=quote, limit_price=Decimal(98)))) == ""
 
 
 def test_a_dry_run_goes_through_every_gate_but_the_last() -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from actors.messages.signals import Step
 from actors.risk.case import Case
 from actors.risk.gates.steps import denied, passed
+from exchanges.model.flow import Flow, Rest
 
 
 def cooldown(case: Case) -> Step:
-    """One entry of a strategy in a symbol at a time, and not too soon after the last."""
+    """One entry of a strategy in a symbol and on a side at a time, and not too soon after the last.
+
+    A quote that only makes is no such entry: both sides are quoted at once, and moved with the market.
+    """
     signal, track, last = case.signal, case.track, case.pace.last_entry_ns
     since = case.now - last
     same = [
@@ -21,9 +25,14 @@ def cooldown(case: Case) -> Step:
         return passed("cooldown", seen)
     if same:
         return denied("cooldown", "DUPLICATE_INTENT", {"order": same[0], "side": signal.side.value})
-    if last and since < track.cooldown_ns:
+    if last and since < track.cooldown_ns and not _quotes(signal.flow):
         return denied("cooldown", "COOLDOWN", seen)
     return passed("cooldown", seen)
+
+
+def _quotes(flow: Flow | None) -> bool:
+    """Whether it rests in the book and never takes."""
+    return isinstance(flow, Rest) and flow.post_only
 
 
 def loss_streak(case: Case) -> Step:
