@@ -49,3 +49,8 @@ def strategy_together(label: str, symbols: Sequence[str]) -> str:
 def strategy_pool(label: str, number: int) -> str:
     """A host that several symbol strategies share."""
     return f"{STRATEGY}/{label}/pool-{number}"
+
+
+def pair(strategy: str, symbol: str) -> str:
+    """The key of what is kept by strategy and symbol."""
+    return f"{strategy}|{symbol}"

@@ -168,11 +168,14 @@ class Desk:
             sources={name: _opinion(name, value) for name, value in (sources or {}).items()},
             flow=_carried(flow),
         )
-        if flow is not None:
-            wrong = fault(flow, self.symbol, signal.side, reduce_only=reduce_only, limit_price=signal.limit_price)
-            if wrong:
-                raise StrategyError(f"{wrong}; correct the call")
+        wrong = "" if flow is None else _wrong(flow, signal)
+        if wrong:
+            raise StrategyError(f"{wrong}; correct the call")
         return signal.id if self.driver.emit(signal) else ""
+
+
+def _wrong(flow: Flow, signal: Signal) -> str:
+    return fault(flow, signal.symbol, signal.side, reduce_only=signal.reduce_only, limit_price=signal.limit_price)
 
 
 def _side(side: Side | str) -> Side:

@@ -40,6 +40,7 @@ from actors.messages.signals import (
     SignalStuck,
     Withdraw,
 )
+from actors.names import pair
 from actors.window import remember
 from exchanges.model.order import Order
 from runtime.message import Message
@@ -87,10 +88,6 @@ def execution_key(filled: Filled) -> str:
 
 def policy_key(issued: PolicyIssued) -> str:
     return f"{issued.policy.version}|{issued.stage.value}"
-
-
-def feedback_key(strategy: str, symbol: str) -> str:
-    return f"{strategy}|{symbol}"
 
 
 def _touch(ledger: Ledger, event: Message, seq: int) -> None:
@@ -261,7 +258,7 @@ def _exchange(ledger: Ledger, settings: BusSettings, event: ExchangeState, seq: 
 
 
 def _feedback(ledger: Ledger, settings: BusSettings, event: FeedbackIssued, seq: int, ts: int) -> None:
-    ledger.feedback[feedback_key(event.strategy, event.symbol)] = event.version
+    ledger.feedback[pair(event.strategy, event.symbol)] = event.version
 
 
 def _policy(ledger: Ledger, settings: BusSettings, event: PolicyIssued, seq: int, ts: int) -> None:

@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import msgspec
 
+from actors import snapshots
 from actors.bus.frame import Frame
 from actors.bus.lifecycle import OPEN
 from actors.messages.control import TradingStateChanged
 from actors.messages.orders import ExchangeState, FlowEnded, SymbolHalted
 from actors.messages.signals import ApprovedOrder
 from exchanges.model.order import Order
-from runtime.errors import SnapshotError
 from strategies.signal import Signal, SignalState
 
 VERSION = 1
@@ -132,21 +132,5 @@ def encode(state: BusState) -> bytes:
 
 
 def decode(data: bytes) -> BusState:
-    """The state in a snapshot.
-
-    Raises:
-        SnapshotError: the bytes are no state of a bus, or one of a version this code doesn't know.
-    """
-    try:
-        state = msgspec.msgpack.decode(data, type=BusState)
-    except msgspec.DecodeError as error:
-        raise SnapshotError(
-            f"expected a snapshot of the signal bus, found {len(data)} bytes ({error}); "
-            "remove it, and the bus rebuilds itself from the journal"
-        ) from error
-    if state.version != VERSION:
-        raise SnapshotError(
-            f"expected a bus snapshot of version {VERSION}, found version {state.version}; "
-            "remove it, and the bus rebuilds itself from the journal"
-        )
-    return state
+    """The state in a snapshot; raises ``SnapshotError`` if the bytes are none."""
+    return snapshots.decode(data, BusState, VERSION, "the signal bus")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from actors.bus.fold import feedback_key, policy_key
+from actors.bus.fold import policy_key
 from actors.bus.ledger import Closed
 from actors.bus.lifecycle import TABLE
 from actors.bus.turn import Turn
 from actors.messages.learning import FeedbackIssued, Lesson, PolicyIssued
 from actors.messages.signals import Learned
-from actors.names import LEARNER
+from actors.names import LEARNER, pair
 from strategies.signal import SignalState
 
 
@@ -35,7 +35,7 @@ def learn(turn: Turn, signal_id: str, closed: Closed) -> None:
     """Take a signal whose lesson is journaled to LEARNED; safe to repeat."""
     if closed.value is None or not TABLE.allows(closed.state, SignalState.LEARNED):
         return
-    version = turn.ledger.feedback.get(feedback_key(closed.strategy, closed.symbol), 0)
+    version = turn.ledger.feedback.get(pair(closed.strategy, closed.symbol), 0)
     turn.record(Learned(signal_id, closed.strategy, closed.symbol, version, closed.value))
     turn.ctx.count(f"bus.signals.{SignalState.LEARNED.value}")
 
@@ -44,7 +44,7 @@ def feedback(turn: Turn, message: FeedbackIssued) -> None:
     """Journal a new version of what a strategy's signals are measured by."""
     if not turn.from_sender(LEARNER, "", message):
         return
-    known = turn.ledger.feedback.get(feedback_key(message.strategy, message.symbol), 0)
+    known = turn.ledger.feedback.get(pair(message.strategy, message.symbol), 0)
     if message.version <= known:
         turn.repeated("FeedbackIssued")
         return

@@ -133,11 +133,11 @@ class ExchangeConnection(TradingHost):
             await self._recorder.close()
 
     def idle(self) -> bool:
-        """Nothing works at the venue any more and nothing is under way."""
+        """Nothing works at the venue any more, nothing is under way, and the journal has what came of it."""
         if self.engine is None:
             return True
         said = self.engine.seats[self.name].cell.behavior.status()
-        return not said.get("working") and not said.get("outstanding")
+        return not any(said.get(what) for what in ("working", "outstanding", "unconfirmed"))
 
     def details(self) -> dict[str, object]:
         said: dict[str, object] = {"adapter": self._exchange.stats()} if self._exchange is not None else {}

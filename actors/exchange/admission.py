@@ -43,6 +43,8 @@ class Admission:
         if tracked.expires_ns and ctx.now >= tracked.expires_ns:
             late = ctx.now - tracked.expires_ns
             return Refusal("expiry", "APPROVAL_EXPIRED", f"late_ns={late}", expired=True)
+        if self._state.stopping:
+            return Refusal("session", "STOPPING", "the session ends")
         if self.trading is TradingState.HALTED:
             return Refusal("latch", "TRADING_HALTED", self._state.latch_reason or "halted by risk")
         if not order.reduce_only:

@@ -9,6 +9,7 @@ import msgspec
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState
 from actors.messages.orders import Repaired
+from actors.names import pair
 from actors.window import remember
 from exchanges.model.order import Fill
 from exchanges.model.position import Position
@@ -70,12 +71,12 @@ class FillLedger:
 
     def share(self, strategy: str, symbol: str) -> Decimal:
         """What the strategy holds by its own fills, signed."""
-        return self._state.shares.get(f"{strategy}|{symbol}", _ZERO)
+        return self._state.shares.get(pair(strategy, symbol), _ZERO)
 
     def _share(self, strategy: str, fill: Fill, position: Position) -> None:
         shares = self._state.shares
         if strategy:
-            key = f"{strategy}|{fill.symbol}"
+            key = pair(strategy, fill.symbol)
             held = shares.pop(key, _ZERO) + fill.delta
             if held:
                 shares[key] = held

@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import msgspec
 
+from actors import snapshots
 from actors.exchange.flows.state import FlowState
 from actors.messages.control import TradingState
 from actors.messages.orders import Watch
 from exchanges.model.instrument import Instrument
 from exchanges.model.order import Order, OrderStatus
 from exchanges.model.position import Balance, Position
-from runtime.errors import SnapshotError
 
 VERSION = 1
 OUR_PREFIX = "bw-"
@@ -213,26 +213,10 @@ class ConnectionState(msgspec.Struct):
         ]
 
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(ConnectionState)
-
-
 def encode(state: ConnectionState) -> bytes:
-    return _encoder.encode(state)
+    return msgspec.msgpack.encode(state)
 
 
 def decode(data: bytes) -> ConnectionState:
-    """The state in ``data``.
-
-    Raises:
-        SnapshotError: the bytes are no snapshot of this kind, or of a newer version.
-    """
-    try:
-        state = _decoder.decode(data)
-    except msgspec.DecodeError as error:
-        raise SnapshotError(f"expected an exchange connection's snapshot, found {len(data)} bytes: {error}") from error
-    if state.version > VERSION:
-        raise SnapshotError(
-            f"expected a snapshot of version {VERSION} or older, found {state.version}: start the newer release"
-        )
-    return state
+    """The state in a snapshot; raises ``SnapshotError`` if the bytes are none."""
+    return snapshots.decode(data, ConnectionState, VERSION, "an exchange connection")

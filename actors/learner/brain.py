@@ -8,10 +8,11 @@ from actors import names
 from actors.learner import feedback, fold, outcomes, report, rollback, stages, state
 from actors.learner.prices import Track
 from actors.learner.settings import LearnerSettings
-from actors.learner.state import Followed, LearnerState, pair
+from actors.learner.state import Followed, LearnerState
 from actors.messages.control import Control
 from actors.messages.learning import FeedbackIssued, Lesson, PolicyIssued
 from actors.messages.orders import Watch
+from actors.names import pair
 from exchanges.model.market import MarketData, last_price
 from runtime.behavior import Context
 from runtime.lanes import Delivery

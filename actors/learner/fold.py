@@ -11,13 +11,13 @@ import msgspec
 from actors.learner import lessons, stages
 from actors.learner.reckoning import ENSEMBLE
 from actors.learner.settings import LearnerSettings
-from actors.learner.state import Followed, LearnerState, Lot, pair
+from actors.learner.state import Followed, LearnerState, Lot
 from actors.learner.statistics import Record
 from actors.messages.control import ControlTaken, DeadLetter
 from actors.messages.learning import FeedbackIssued, Lesson, PolicyIssued
 from actors.messages.orders import ExchangeState, Filled
 from actors.messages.signals import Approved, Blocked, Executed, Expired, Generated
-from actors.names import LEARNER
+from actors.names import LEARNER, pair
 from actors.traits import moment
 from actors.window import remember
 from exchanges.model.instrument import ContractKind

@@ -9,9 +9,10 @@ from actors.learner.probability import Bins
 from actors.learner.reckoning import ENSEMBLE, comparable
 from actors.learner.samples import Samples
 from actors.learner.settings import LearnerSettings
-from actors.learner.state import Followed, LearnerState, pair
+from actors.learner.state import Followed, LearnerState
 from actors.learner.statistics import Record
 from actors.messages.learning import Lesson
+from actors.names import pair
 
 
 def learn(state: LearnerState, settings: LearnerSettings, lesson: Lesson, followed: Followed | None) -> None:

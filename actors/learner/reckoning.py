@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from actors.learner.experts import key
 from actors.learner.settings import LearnerSettings
-from actors.learner.state import Followed, pair
+from actors.learner.state import Followed
 from actors.messages.learning import Lesson, Policy
+from actors.names import pair
 
 ENSEMBLE = "ensemble"
 POLICY_GATES = frozenset({ENSEMBLE, "conviction", "bans", "patterns"})

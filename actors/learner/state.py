@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from actors import snapshots
 from actors.learner import drift
 from actors.learner.attribution import GateTally, Tally
 from actors.learner.experts import Expert
@@ -17,7 +18,6 @@ from actors.messages.control import Control, ControlTaken
 from actors.messages.learning import FeedbackIssued, Lesson, Pattern, Policy, PolicyIssued, Stage
 from actors.traits import traits
 from exchanges.model.order import Side
-from runtime.errors import SnapshotError
 
 VERSION = 1
 
@@ -174,11 +174,6 @@ class LearnerState(msgspec.Struct):
         return known.policy if known else Policy(0)
 
 
-def pair(strategy: str, symbol: str) -> str:
-    """The key of what is kept by strategy and symbol."""
-    return f"{strategy}|{symbol}"
-
-
 def encode(state: LearnerState) -> bytes:
     return msgspec.msgpack.encode(state)
 
@@ -189,18 +184,7 @@ def decode(data: bytes) -> LearnerState:
     Raises:
         SnapshotError: the bytes are no state of a learner, or one of an unknown version.
     """
-    try:
-        state = msgspec.msgpack.decode(data, type=LearnerState)
-    except msgspec.DecodeError as error:
-        raise SnapshotError(
-            f"expected a snapshot of the learner, found {len(data)} bytes ({error}); "
-            "remove it, and the state is rebuilt from the journal"
-        ) from error
-    if state.version != VERSION:
-        raise SnapshotError(
-            f"expected a learner snapshot of version {VERSION}, found version {state.version}; "
-            "remove it, and the state is rebuilt from the journal"
-        )
+    state = snapshots.decode(data, LearnerState, VERSION, "the learner")
     for track in state.tracks.values():
         track.complete()
     for expert in state.experts.values():

@@ -11,6 +11,7 @@ from actors import names
 from actors.messages.control import Control
 from actors.messages.orders import ExchangeState, Watch
 from actors.messages.signals import Approved, Evaluate, Verdict
+from actors.names import pair
 from actors.risk import book, control, ensemble, evaluation, fold, state
 from actors.risk.book import Mark
 from actors.risk.case import Case
@@ -20,7 +21,7 @@ from actors.risk.policy import Terms
 from actors.risk.regime import UNKNOWN
 from actors.risk.settings import RiskSettings
 from actors.risk.sizing import Plan
-from actors.risk.state import RiskState, pair
+from actors.risk.state import RiskState
 from exchanges.model.market import Book as Depth
 from exchanges.model.market import MarketData, Quote, last_price
 from runtime.behavior import Context

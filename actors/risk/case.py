@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+from actors import names
 from actors.messages.control import TradingState
 from actors.messages.orders import ExchangeState
 from actors.risk.account import Account
@@ -89,7 +90,7 @@ class Case:
     @property
     def pair(self) -> str:
         """The key of what is kept by strategy and symbol."""
-        return f"{self.signal.strategy}|{self.signal.symbol}"
+        return names.pair(self.signal.strategy, self.signal.symbol)
 
     @property
     def venue(self) -> str:

@@ -19,11 +19,12 @@ from actors.messages.orders import (
     SymbolHalted,
 )
 from actors.messages.signals import Approved, Blocked, Executed, Expired, Generated, Verdict
+from actors.names import pair
 from actors.risk import book, ensemble
 from actors.risk.case import Feedback, Pace, View
 from actors.risk.ensemble import Voice
 from actors.risk.settings import RiskSettings
-from actors.risk.state import DRAWDOWN, RiskState, pair
+from actors.risk.state import DRAWDOWN, RiskState
 from actors.window import remember
 from exchanges.model.instrument import ContractKind
 from runtime import codec

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
+from actors import snapshots
 from actors.messages.control import TradingState, TradingStateChanged
 from actors.messages.signals import Evaluate
 from actors.risk.account import Account
@@ -15,7 +16,6 @@ from actors.risk.ensemble import Voice
 from actors.risk.market import Market
 from actors.risk.policy import Policies
 from exchanges.model.instrument import Instrument
-from runtime.errors import SnapshotError
 
 VERSION = 1
 DRAWDOWN = "DRAWDOWN"
@@ -73,31 +73,10 @@ class RiskState(msgspec.Struct):
         return sum((view.state.equity for view in self.views.values()), Decimal(0))
 
 
-def pair(strategy: str, symbol: str) -> str:
-    """The key of what is kept by strategy and symbol."""
-    return f"{strategy}|{symbol}"
-
-
 def encode(state: RiskState) -> bytes:
     return msgspec.msgpack.encode(state)
 
 
 def decode(data: bytes) -> RiskState:
-    """The state in a snapshot.
-
-    Raises:
-        SnapshotError: the bytes are no state of a risk supervisor, or one of an unknown version.
-    """
-    try:
-        state = msgspec.msgpack.decode(data, type=RiskState)
-    except msgspec.DecodeError as error:
-        raise SnapshotError(
-            f"expected a snapshot of the risk supervisor, found {len(data)} bytes ({error}); "
-            "remove it, and the state is rebuilt from the journal"
-        ) from error
-    if state.version != VERSION:
-        raise SnapshotError(
-            f"expected a risk snapshot of version {VERSION}, found version {state.version}; "
-            "remove it, and the state is rebuilt from the journal"
-        )
-    return state
+    """The state in a snapshot; raises ``SnapshotError`` if the bytes are none."""
+    return snapshots.decode(data, RiskState, VERSION, "the risk supervisor")

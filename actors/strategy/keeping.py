@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
-
+from actors import snapshots
 from actors.strategy.state import VERSION, BrainState
 from exchanges.model.market import MarketData
 from runtime import codec
-from runtime.errors import SnapshotError
 from strategies import state as attributes
 from strategies.performance import Performance
 from strategies.strategy import Strategy
@@ -68,20 +66,8 @@ def capture(brain: StrategyBrain) -> BrainState:
 
 
 def decode(data: bytes) -> BrainState:
-    """A state out of a snapshot's bytes.
-
-    Raises:
-        SnapshotError: they are no state of a strategy, or of a newer one.
-    """
-    try:
-        state = msgspec.msgpack.decode(data, type=BrainState)
-    except msgspec.DecodeError as error:
-        raise SnapshotError(f"expected the state of a strategy, found {len(data)} bytes: {error}") from error
-    if state.version != VERSION:
-        raise SnapshotError(
-            f"expected the state of a strategy in version {VERSION}, found {state.version}; use the newer program"
-        )
-    return state
+    """A state out of a snapshot's bytes; raises ``SnapshotError`` if they are none."""
+    return snapshots.decode(data, BrainState, VERSION, "a strategy", "remove it, and the strategy starts afresh")
 
 
 def resume(brain: StrategyBrain, data: bytes) -> None:

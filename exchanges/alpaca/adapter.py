@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from exchanges.alpaca import wire
 from exchanges.alpaca.commands import Commands
@@ -26,7 +24,7 @@ from exchanges.model.market import Bar, Trade
 from exchanges.model.venue import Command, OrderReport
 from exchanges.modes import Mode, ModeError
 from exchanges.streams import AccessError, StreamError, before_the_start, refusal
-from exchanges.tasks import end
+from exchanges.tasks import Tasks
 from runtime.message import Message
 
 logger = logging.getLogger(__name__)
@@ -50,12 +48,11 @@ class AlpacaExchange:
         self._counters: Counter[str] = Counter()
         self._rest = Rest(settings)
         self._history = History(settings, self._rest)
-        self._sink: Sink = _nowhere
+        self._tasks = Tasks(VENUE, self._counters)
+        self._sink: Sink = self._tasks.unheard
         self._commands: Commands | None = None
         self._resolver: Resolver | None = None
         self._streams: list[AlpacaStream] = []
-        self._tasks: list[asyncio.Task[None]] = []
-        self._running: set[asyncio.Task[None]] = set()
 
     # -- life ------------------------------------------------------------------------------
 
@@ -91,17 +88,16 @@ class AlpacaExchange:
         self._streams = [PublicStream(settings, natives, sink, counters, market.load)]
         if settings.mode is not Mode.PAPER:
             self._streams.append(PrivateStream(settings, self._private_sink, counters, self._ready, reporter))
-        works = [(f"{stream.name} stream", stream.run()) for stream in self._streams]
-        self._tasks = [self._start(name, work) for name, work in (*works, ("hours", market.watch()))]
+        for stream in self._streams:
+            self._tasks.keep(f"{stream.name} stream", stream.run())
+        self._tasks.keep("hours", market.watch())
 
     async def close(self) -> None:
         """Close the streams and wait for calls in flight."""
-        await end(self._tasks)
-        self._tasks = []
+        await self._tasks.end()
         if self._resolver is not None:
             await self._resolver.close()
-        if self._running:
-            await asyncio.wait(self._running, timeout=2 * self.settings.request_timeout_s)
+        await self._tasks.settle(2 * self.settings.request_timeout_s)
         for stream in self._streams:
             await stream.closed()
         await self._rest.close()
@@ -110,9 +106,7 @@ class AlpacaExchange:
         """Start a command; the answer goes to the sink."""
         if self._commands is None:
             raise RuntimeError("expected connect() before submit(): nothing takes the answer yet")
-        task = self._start(type(command).__name__, self._commands.run(command))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._tasks.call(type(command).__name__, self._commands.run(command))
 
     def pause(self, paused: bool) -> None:
         """Stop or go on reading public data; private data goes on."""
@@ -176,20 +170,6 @@ class AlpacaExchange:
         except WireError as error:
             raise StreamError(f"key check: {error}") from error
         return account
-
-    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name=f"{VENUE} {name}")
-        task.add_done_callback(_failed)
-        return task
-
-
-def _failed(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        logger.error("%s failed", task.get_name(), exc_info=task.exception())
-
-
-def _nowhere(message: object) -> None:
-    logger.error("a message before connect(): %s", type(message).__name__)
 
 
 def _unheard(message: object) -> None:

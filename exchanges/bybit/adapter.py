@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from exchanges.bybit.account import Account
 from exchanges.bybit.catalogue import Catalogue
@@ -25,7 +24,7 @@ from exchanges.model.position import Balance
 from exchanges.model.venue import BalanceReport, Command, InstrumentsReport
 from exchanges.modes import Mode
 from exchanges.streams import AccessError, StatusGroup, StreamError, before_the_start, refusal
-from exchanges.tasks import end
+from exchanges.tasks import Tasks
 from runtime.message import Message
 
 logger = logging.getLogger(__name__)
@@ -51,11 +50,10 @@ class BybitExchange:
         self._account = Account(self._rest, (), self._counters)
         self._commands: Commands | None = None
         self._streams: list[Stream] = []
-        self._tasks: list[asyncio.Task[None]] = []
-        self._calls: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(VENUE, self._counters)
         self._symbols: tuple[str, ...] = ()
         self._bases: dict[str, str] = {}
-        self._sink: Sink = _nowhere
+        self._sink: Sink = self._tasks.unheard
 
     # -- life ------------------------------------------------------------------------------
 
@@ -83,8 +81,9 @@ class BybitExchange:
         self._streams = [*self._public(named)]
         if self.settings.mode is not Mode.PAPER:
             self._streams.append(self._stream(PRIVATE, PRIVATE, PRIVATE_TOPICS, self._take))
-        self._tasks = [self._spawn(f"{stream.name} stream", stream.run()) for stream in self._streams]
-        self._tasks.append(self._spawn("clock", self._keep_time()))
+        for stream in self._streams:
+            self._tasks.keep(f"{stream.name} stream", stream.run())
+        self._tasks.keep("clock", self._keep_time())
 
     def _public(self, named: dict[str, list[str]]) -> list[Stream]:
         """One connection for each category; to the outside they are one stream."""
@@ -102,10 +101,8 @@ class BybitExchange:
 
     async def close(self) -> None:
         """Close the streams and wait for calls in flight."""
-        await end(self._tasks)
-        self._tasks = []
-        if self._calls:
-            await asyncio.wait(self._calls, timeout=self.settings.request_timeout_s)
+        await self._tasks.end()
+        await self._tasks.settle(self.settings.request_timeout_s)
         for stream in self._streams:
             await stream.closed()
         await self._rest.close()
@@ -131,14 +128,7 @@ class BybitExchange:
         commands = self._commands
         if commands is None:
             raise RuntimeError("expected connect() before submit(): there is no session and no sink yet")
-        task = self._spawn(type(command).__name__, commands.run(command))
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name=f"bybit {name}")
-        task.add_done_callback(_report)
-        return task
+        self._tasks.call(type(command).__name__, commands.run(command))
 
     def _take(self, message: Message) -> None:
         """What goes out; a change of the wallet makes kept balances old."""
@@ -219,12 +209,3 @@ class BybitExchange:
 
     def _skew_s(self) -> float:
         return self._rest.skew.offset_ns / 1e9
-
-
-def _nowhere(message: object) -> None:
-    logger.error("a message before connect(): %s", type(message).__name__)
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        logger.error("%s failed", task.get_name(), exc_info=task.exception())

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -37,8 +37,7 @@ from exchanges.model.order import Side
 from exchanges.model.venue import Command, FillReport, InstrumentsReport
 from exchanges.modes import Mode
 from exchanges.streams import AccessError, before_the_start, refusal
-from exchanges.tasks import end
-from runtime.message import Message
+from exchanges.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +68,8 @@ class HyperliquidExchange:
         self._public: PublicParser | None = None
         self._streams: dict[str, HyperliquidStream] = {}
         self._symbols: tuple[str, ...] = ()
-        self._sink: Sink = self._nowhere
-        self._keepers: list[asyncio.Task[None]] = []
-        self._calls: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(VENUE, self._counters)
+        self._sink: Sink = self._tasks.unheard
 
     # -- life ------------------------------------------------------------------------------
 
@@ -104,16 +102,12 @@ class HyperliquidExchange:
             private = PrivateParser(counters, self._cloids, self._identities, self._nameless)
             self._streams["private"] = PrivateStream(private, settings, sink, counters, account.ready)
         for name, stream in self._streams.items():
-            self._keepers.append(self._start(f"{name} stream", stream.run()))
+            self._tasks.keep(f"{name} stream", stream.run())
 
     async def close(self) -> None:
         """Close the streams and wait for calls in flight."""
-        await end(self._keepers)
-        self._keepers = []
-        if self._calls:
-            _, late = await asyncio.wait(self._calls, timeout=self.settings.request_timeout_s)
-            for task in late:
-                task.cancel()
+        await self._tasks.end()
+        await self._tasks.settle(self.settings.request_timeout_s)
         for stream in self._streams.values():
             await stream.closed()
         await self._rest.close()
@@ -132,7 +126,7 @@ class HyperliquidExchange:
         """Start a command; the answer goes to the sink."""
         if self._commands is None:
             raise RuntimeError("expected connect() before submit(): without it nobody would get the answer")
-        self._beside(type(command).__name__, self._commands.run(command))
+        self._tasks.call(type(command).__name__, self._commands.run(command))
 
     # -- what can be asked -----------------------------------------------------------------
 
@@ -182,7 +176,7 @@ class HyperliquidExchange:
         return await self._history.bars(symbol, self.settings.bar_interval_s * SECOND, since_ns, time.time_ns())
 
     def _nameless(self, row: dict[str, Any]) -> None:
-        self._beside("fill of an unknown order", self._identified(row))
+        self._tasks.call("fill of an unknown order", self._identified(row))
 
     async def _identified(self, row: dict[str, Any]) -> None:
         """Report a fill once it is known whose order it is of; if it can't be found out, a fetch will bring it."""
@@ -200,24 +194,3 @@ class HyperliquidExchange:
                     break
             await asyncio.sleep(_NAMELESS_WAIT_S * 2**number)
         self._counters["fills_nameless"] += 1
-
-    # -- tasks -----------------------------------------------------------------------------
-
-    def _beside(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Run ``work`` until it ends, or until some time after the connection does."""
-        task = self._start(name, work)
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-
-    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name=f"{VENUE} {name}")
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self._counters["tasks_failed"] += 1
-            logger.error("%s failed", task.get_name(), exc_info=task.exception())
-
-    def _nowhere(self, message: Message) -> None:
-        self._counters["messages_unheard"] += 1

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -36,7 +36,7 @@ from exchanges.model.order import Side
 from exchanges.model.venue import Command, FillReport
 from exchanges.modes import Mode, ModeError
 from exchanges.streams import AccessError, before_the_start, refusal
-from exchanges.tasks import end
+from exchanges.tasks import Tasks
 from runtime.message import Message
 
 logger = logging.getLogger(__name__)
@@ -70,9 +70,8 @@ class KalshiExchange:
         self._public: PublicParser | None = None
         self._streams: dict[str, KalshiStream] = {}
         self._tickers: tuple[str, ...] = ()
-        self._sink: Sink = self._nowhere
-        self._keepers: list[asyncio.Task[None]] = []
-        self._calls: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(VENUE, self._counters)
+        self._sink: Sink = self._tasks.unheard
 
     # -- life ------------------------------------------------------------------------------
 
@@ -113,17 +112,13 @@ class KalshiExchange:
         if settings.mode is not Mode.PAPER:
             self._streams["private"] = PrivateStream(private, *told, self._heard, counters, self._check_key)
         for name, stream in self._streams.items():
-            self._keepers.append(self._start(f"{name} stream", stream.run()))
-        self._keepers.append(self._start("markets", markets.watch(self._tickers)))
+            self._tasks.keep(f"{name} stream", stream.run())
+        self._tasks.keep("markets", markets.watch(self._tickers))
 
     async def close(self) -> None:
         """Close the streams and wait for calls in flight."""
-        await end(self._keepers)
-        self._keepers = []
-        if self._calls:
-            _, late = await asyncio.wait(self._calls, timeout=self.settings.request_timeout_s)
-            for task in late:
-                task.cancel()
+        await self._tasks.end()
+        await self._tasks.settle(self.settings.request_timeout_s)
         for stream in self._streams.values():
             await stream.closed()
         if self._rest is not None:
@@ -147,7 +142,7 @@ class KalshiExchange:
         """Start a command; the answer goes to the sink."""
         if self._commands is None:
             raise RuntimeError("expected connect() before submit(): without it nobody would get the answer")
-        self._beside(type(command).__name__, self._commands.run(command))
+        self._tasks.call(type(command).__name__, self._commands.run(command))
 
     # -- history ---------------------------------------------------------------------------
 
@@ -300,7 +295,7 @@ class KalshiExchange:
         return all(position.symbol != market.full(row.ticker) for position in held)
 
     def _nameless(self, row: dict[str, Any]) -> None:
-        self._beside("fill of an unknown order", self._identified(row))
+        self._tasks.call("fill of an unknown order", self._identified(row))
 
     async def _identified(self, row: dict[str, Any]) -> None:
         """Report a fill once it is known whose order it is of; if it can't be found out, a fetch will bring it."""
@@ -321,28 +316,6 @@ class KalshiExchange:
                     break
             await asyncio.sleep(_NAMELESS_WAIT_S * 2**number)
         self._counters["fills_nameless"] += 1
-
-    # -- tasks -----------------------------------------------------------------------------
-
-    def _beside(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Start work that ``close`` waits for."""
-        task = self._start(name, work)
-        self._calls.add(task)
-        task.add_done_callback(self._calls.discard)
-
-    def _start(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name=f"{VENUE} {name}")
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self._counters["tasks_failed"] += 1
-            logger.error("%s failed", task.get_name(), exc_info=task.exception())
-
-    def _nowhere(self, message: object) -> None:
-        self._counters["messages_unheard"] += 1
-        logger.error("a %s came before connect()", type(message).__name__)
 
 
 def _ensure_listed(missing: Sequence[str]) -> None:

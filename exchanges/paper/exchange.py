@@ -6,8 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from exchanges.interface import Exchange, Sink
 from exchanges.matching.record import Changes
@@ -27,7 +26,7 @@ from exchanges.paper.accruals import Accruals
 from exchanges.paper.books import PaperBooks
 from exchanges.paper.commands import PaperCommands, report_of
 from exchanges.paper.settings import PaperSettings
-from exchanges.tasks import end
+from exchanges.tasks import Tasks
 from runtime.errors import SetupError
 from runtime.message import Message
 
@@ -56,9 +55,9 @@ class PaperExchange:
         self._books = PaperBooks(settings)
         self._accruals = Accruals(source, self._books, settings.poll_s, self._changed, self._counters)
         self._queue: asyncio.Queue[tuple[float, Command]] = asyncio.Queue()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks(f"{source.venue} on paper:", self._counters, lambda why: self._status(False, why))
         self._commands: PaperCommands | None = None
-        self._sink: Sink = _nowhere
+        self._sink: Sink = self._tasks.unheard
         self._public_up = False
         self._private_up = False
 
@@ -72,22 +71,19 @@ class PaperExchange:
         """Connect the source; the private stream is up once its instruments are known. See ``exchanges.interface``."""
         self._sink = sink
         self._commands = PaperCommands(self._books, lambda: self._public_up, self._changed, sink, self._counters)
-        self._tasks = [
-            self._spawn("commands", self._work(self._commands)),
-            self._spawn("accruals", self._accruals.run()),
-        ]
+        self._tasks.keep("commands", self._work(self._commands))
+        self._tasks.keep("accruals", self._accruals.run())
         await self._source.connect(symbols, self._take)
 
     async def close(self) -> None:
         """Carry out what was submitted, close the source and write the books."""
-        if self._tasks:
+        if self._commands is not None:
             try:
                 async with asyncio.timeout(self.settings.latency_s + _DRAIN_S):
                     await self._queue.join()
             except TimeoutError:
                 logger.error("%d commands on paper were not carried out before the end", self._queue.qsize())
-        await end(self._tasks)
-        self._tasks = []
+        await self._tasks.end()
         await self._source.close()
         self._status(False, "closed")
         self._books.close()
@@ -107,17 +103,6 @@ class PaperExchange:
                 await commands.run(command)
             finally:
                 self._queue.task_done()
-
-    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work, name=f"{self.venue} on paper: {name}")
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """A task that ends by itself leaves commands unanswered: then nothing new may be risked."""
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("%s failed", task.get_name(), exc_info=task.exception())
-            self._status(False, f"{task.get_name()} failed: {task.exception()!r}")
 
     # -- the source ------------------------------------------------------------------------
 
@@ -196,7 +181,3 @@ class PaperExchange:
         """The source's counters, and our own after ``paper_``."""
         own = {f"paper_{name}": float(count) for name, count in self._counters.items()}
         return dict(sorted((self._source.stats() | own).items()))
-
-
-def _nowhere(message: object) -> None:
-    logger.error("a message before connect(): %s", type(message).__name__)

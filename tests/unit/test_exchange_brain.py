@@ -431,7 +431,7 @@ def test_reports_a_crashed_bus_lost_are_sent_again_and_confirmed_ones_are_not() 
 
 
 def test_a_foreign_snapshot_is_refused_with_a_clear_error() -> None:
-    with pytest.raises(SnapshotError, match="expected an exchange connection's snapshot"):
+    with pytest.raises(SnapshotError, match="expected a snapshot of an exchange connection"):
         make_brain().restore(b"\x93\x01\x02\x03")
 
 

@@ -160,3 +160,12 @@ def test_stopping_cancels_working_orders() -> None:
     tell(brain, ctx, OrderReport(venue_order(order, OrderStatus.OPEN)))
     ctx.deliver(brain, Stopping("deploy"))
     assert [c.client_id for c in ctx.sent(CancelOrder)] == [order.client_id]
+
+
+def test_what_is_approved_while_the_connection_stops_is_given_up_and_never_sent() -> None:
+    brain, ctx = live()
+    ctx.deliver(brain, Stopping("deploy"))
+    approve(brain, ctx, approved())
+    assert ctx.sent(PlaceOrder) == []
+    assert unsent_code(ctx) == "STOPPING"
+    assert brain.status()["working"] == []

@@ -321,7 +321,7 @@ def test_a_fill_whose_order_was_unknown_is_reported_once_that_is_found_out(
         exchange._rest, exchange._sink = bench.rest, got.append
         exchange._commands, exchange._identities = bench.commands, bench.ids
         exchange._nameless(FILL)
-        await asyncio.gather(*exchange._calls)
+        await exchange._tasks.settle(10)
         assert [message.fill.client_id for message in got if isinstance(message, FillReport)] == reported
         assert exchange.stats().get("fills_nameless", 0) == counted
         await exchange.close()

@@ -98,7 +98,7 @@ def test_with_other_parameters_the_attributes_start_anew_and_the_position_stays(
 
 
 def test_bytes_that_are_no_state_are_refused() -> None:
-    with pytest.raises(SnapshotError, match="expected the state of a strategy"):
+    with pytest.raises(SnapshotError, match="expected a snapshot of a strategy"):
         make(Buyer).restore(b"\x93\x01\x02\x03")
 
 

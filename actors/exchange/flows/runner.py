@@ -112,8 +112,6 @@ class Flows:
         refusal = None
         if flow.stop is not None:
             refusal = Refusal("flow", flow.stop.code, flow.stop.detail)
-        elif state.stopping:
-            refusal = Refusal("flow", "STOPPING", "the session ends")
         self._execution.admit(tracked, ctx, refusal)
 
     def _tracked(self, flow: FlowState, event: LegPlanned) -> TrackedOrder:
