@@ -116,12 +116,9 @@ def denials(signals: pa.Table) -> list[Row]:
     return sorted(rows, key=lambda row: (-row["count"], row["gate"], row["code"]))
 
 
-def states(signals: pa.Table) -> list[Row]:
-    """How signals ended: rows of ``key, count``, the most first."""
-    counts = [
-        (entry["values"] or UNKNOWN, entry["counts"])
-        for entry in signals["state"].cast(pa.string()).value_counts().to_pylist()
-    ]
+def counted(column: pa.ChunkedArray) -> list[Row]:
+    """How often each word of a column stands in it: rows of ``key, count``, the most first."""
+    counts = [(entry["values"], entry["counts"]) for entry in _words(column).value_counts().to_pylist()]
     return [{"key": key, "count": count} for key, count in sorted(counts, key=lambda pair: (-pair[1], pair[0]))]
 
 

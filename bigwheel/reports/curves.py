@@ -24,24 +24,28 @@ MARKS = 1_000
 Columns = dict[str, list[Any]]
 
 
-def places(values: Floats, points: int = POINTS) -> Integers:
-    """Which points to keep so that no peak is lost: first and last, and the lowest and highest of each stretch."""
-    count = len(values)
-    if count <= points:
+def places(*series: Floats) -> Integers:
+    """Which points of curves over the same times to keep, at most ``POINTS``, so that no peak is lost.
+
+    First and last, and of each stretch those where one of the curves is lowest or highest.
+    """
+    count = len(series[0])
+    if count <= POINTS:
         return np.arange(count)
-    edges = np.linspace(0, count, points // 2).astype(np.int64)
+    edges = np.linspace(0, count, POINTS // (2 * len(series))).astype(np.int64)
     kept = {0, count - 1}
-    for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        stretch = values[start:end]
-        kept.add(start + int(stretch.argmin()))
-        kept.add(start + int(stretch.argmax()))
+    for values in series:
+        for start, end in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+            stretch = values[start:end]
+            kept.add(start + int(stretch.argmin()))
+            kept.add(start + int(stretch.argmax()))
     return np.array(sorted(kept), np.int64)
 
 
 def account(result: BacktestResult) -> Columns:
-    """Equity, cash, exposure and drawdown over time, thinned out by the equity."""
+    """Equity, cash, exposure and drawdown over time, thinned out by equity and exposure."""
     table = result.equity
-    kept = places(floats(table, "equity"))
+    kept = places(floats(table, "equity"), floats(table, "exposure"))
     columns: Columns = {"ts_ns": integers(table, "ts_ns")[kept].tolist()}
     for name in ("equity", "cash", "exposure", "gross_exposure", "drawdown"):
         columns[name] = floats(table, name)[kept].tolist()
@@ -60,7 +64,7 @@ def profit(trades: pa.Table) -> Columns:
     """The profit of round trips added up as they end, before fees and after them."""
     ordered = trades.sort_by("exit_ns")
     gross, net = np.cumsum(floats(ordered, "gross")), np.cumsum(floats(ordered, "pnl"))
-    kept = places(net)
+    kept = places(gross, net)
     return {
         "ts_ns": integers(ordered, "exit_ns")[kept].tolist(),
         "gross": gross[kept].tolist(),

@@ -43,9 +43,13 @@ def figures(result: BacktestResult, *, sweep: pa.Table | None = None, days_a_yea
             "profit": curves.profit(result.trades),
             "liquidity": attribution.liquidity(result.fills),
             "attribution": attribution.attribution(result),
+            "orders": {
+                "count": result.orders.num_rows,
+                "statuses": attribution.counted(result.orders["status"]),
+            },
             "signals": {
                 "count": result.signals.num_rows,
-                "states": attribution.states(result.signals),
+                "states": attribution.counted(result.signals["state"]),
                 "denials": attribution.denials(result.signals),
             },
             "symbols": curves.symbols(result),

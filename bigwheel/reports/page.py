@@ -35,7 +35,7 @@ def page(figures: Json) -> str:
             _section("Statistics", sections.statistics_tables(figures["statistics"])),
             _section("Costs", _chart("costs", drawn) + sections.liquidity(figures["liquidity"])),
             _section("Attribution of round trips", sections.attribution(figures["attribution"])),
-            _section(f"Signals: {figures['signals']['count']:,}", sections.signals(figures["signals"])),
+            _section("Signals and orders", _ended(figures)),
             _sweep(figures, drawn),
         )
     )
@@ -96,6 +96,17 @@ def _sweep(figures: Json, drawn: Json) -> str:
         return ""
     title = f"Parameter sweep: {figures['sweep']['metric']}"
     return _section(title, _chart("sweep", drawn) + sections.best_run(figures["sweep"]))
+
+
+def _ended(figures: Json) -> str:
+    parts = (("Signals", "State", "states"), ("Orders", "Status", "statuses"))
+    columns = "".join(
+        f"<div><h3>{title}: {figures[title.lower()]['count']:,}</h3>"
+        f"{sections.ended(head, figures[title.lower()][name])}</div>"
+        for title, head, name in parts
+    )
+    stopped = sections.denials(figures["signals"]["denials"])
+    return f'<div class="columns">{columns}</div><h3>What stopped signals</h3>{stopped}'
 
 
 def _footer() -> str:

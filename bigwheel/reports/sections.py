@@ -201,16 +201,16 @@ def _attributed(title: str, rows: list[Json]) -> str:
     cells = [
         [
             text(row["key"]),
+            _signed(row["pnl"]),
             count(row["count"]),
             share(row["hit_rate"], digits=1),
             number(row["fees"]),
-            _signed(row["pnl"]),
         ]
         for row in _ends(rows)
     ]
     left = len(rows) - len(cells)
     note = f'<p class="quiet">{left:,} more between the best and the worst are in figures.json.</p>' if left else ""
-    return f"<div><h3>{escape(title)}</h3>{table(('', 'Trips', 'Hit rate', 'Fees', 'Profit'), cells)}{note}</div>"
+    return f"<div><h3>{escape(title)}</h3>{table(('', 'Profit', 'Trips', 'Hit rate', 'Fees'), cells)}{note}</div>"
 
 
 def _ends(rows: list[Json]) -> list[Json]:
@@ -218,29 +218,34 @@ def _ends(rows: list[Json]) -> list[Json]:
     return rows if len(rows) <= ROWS + len(MONTHS) else [*rows[: ROWS // 2], *rows[-ROWS // 2 :]]
 
 
-def signals(told: Json) -> str:
-    """How signals ended, and what stopped them."""
-    ended = table(
-        ("State", "Signals"), [[text(row["key"]), count(row["count"])] for row in told["states"]], kind="short"
-    )
-    stopped = table(
-        ("Gate", "Code", "Signals", "Mean conviction", "First of them"),
+def ended(head: str, rows: list[Json]) -> str:
+    """How signals or orders ended."""
+    return table((head, "Count"), [[text(row["key"]), count(row["count"])] for row in rows])
+
+
+def denials(rows: list[Json]) -> str:
+    """What stopped signals, the most frequent first."""
+    cells = [
         [
-            [
-                text(row["gate"]), Cell(row["code"], "words"), count(row["count"]), number(row["mean_conviction"]),
-                words(row["example"]),
-            ]
-            for row in told["denials"][:ROWS]
-        ],
-        words=frozenset({1, 4}),
-    )  # fmt: skip
-    return f"<h3>How they ended</h3>{ended}<br><h3>What stopped them</h3>{stopped}"
+            text(row["gate"]), Cell(row["code"], "words"), count(row["count"]), number(row["mean_conviction"]),
+            words(row["example"]),
+        ]
+        for row in rows[:ROWS]
+    ]  # fmt: skip
+    heads = ("Gate", "Code", "Signals", "Mean conviction", "First of them")
+    left = len(rows) - len(cells)
+    note = f'<p class="quiet">{left:,} more are in figures.json.</p>' if left else ""
+    return table(heads, cells, words=frozenset({1, 4})) + note
 
 
 def best_run(sweep: Json) -> str:
     """The best run of a sweep, and what its map does not show."""
     best = sweep["best"] or {}
-    chips = "".join(f"<li><b>{escape(name)}</b>{escape(value)}</li>" for name, value in best.items())
+    chips = "".join(f"<li><b>{escape(name)}</b>{escape(_brief(value))}</li>" for name, value in best.items())
     others = ", ".join(sweep["others"])
     note = f'<p class="quiet">Each cell is the best over {escape(others)}.</p>' if others else ""
     return f'{note}<h3>Best run</h3><ul class="chips">{chips}</ul>'
+
+
+def _brief(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -98,6 +98,7 @@ def busy(seed: int = 7, days: int = 120, trades: int = 400, symbols: int = 3) ->
     signals += [_signal(random, trades + number, made[number], "BLOCKED") for number in range(trades // 2)]
     equity = _equity(made, days)
     return Sample(
+        orders=rows("orders", *({"client_id": fill["client_id"], "status": "FILLED"} for fill in fills)),
         fills=rows("fills", *fills),
         trades=rows("trades", *made),
         equity=equity,

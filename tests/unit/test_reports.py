@@ -14,7 +14,7 @@ import pytest
 
 from bigwheel.errors import UsageError
 from bigwheel.reports import write_report
-from bigwheel.reports.attribution import BY, UNKNOWN, attribution, denials, liquidity, states
+from bigwheel.reports.attribution import BY, UNKNOWN, attribution, counted, denials, liquidity
 from bigwheel.reports.charts import charts
 from bigwheel.reports.curves import CANDLES, MARKS, POINTS, places, symbols
 from bigwheel.reports.figures import figures, plain
@@ -120,8 +120,8 @@ def test_denials_are_counted_by_gate_and_code_with_the_first_as_an_example() -> 
         {"gate": "pace", "code": "RATE", "count": 2, "mean_conviction": 0.5, "example": "first"},
         {"gate": "halt", "code": "", "count": 1, "mean_conviction": 0.5, "example": ""},
     ]
-    assert states(table)[0] == {"key": "BLOCKED", "count": 2}
-    assert sum(row["count"] for row in states(table)) == 4
+    assert counted(table["state"])[0] == {"key": "BLOCKED", "count": 2}
+    assert sum(row["count"] for row in counted(table["state"])) == 4
 
 
 def test_fees_are_told_apart_by_liquidity(sample: Sample) -> None:
@@ -133,10 +133,12 @@ def test_fees_are_told_apart_by_liquidity(sample: Sample) -> None:
 
 def test_a_thinned_curve_keeps_its_ends_and_its_extremes() -> None:
     walk = np.cumsum(np.random.default_rng(1).normal(size=50_000))
-    kept = places(walk)
+    spikes = np.zeros(len(walk))
+    spikes[[777, 40_001]] = 9.0, -9.0
+    kept = places(walk, spikes)
     assert len(kept) <= POINTS
     assert (kept[0], kept[-1]) == (0, len(walk) - 1)
-    assert {int(walk.argmin()), int(walk.argmax())} <= set(kept.tolist())
+    assert {int(walk.argmin()), int(walk.argmax()), 777, 40_001} <= set(kept.tolist())
     assert places(walk[:10]).tolist() == list(range(10))
 
 
