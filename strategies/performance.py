@@ -56,10 +56,15 @@ class Ratios(msgspec.Struct):
         self.mean *= self.count / total
         self.count = total
 
+    @property
+    def deviation(self) -> float | None:
+        """The sample's standard deviation; ``None`` below two returns."""
+        return sqrt(self.squares / (self.count - 1)) if self.count >= _LEAST else None
+
     def sharpe(self, a_year: float) -> float | None:
         """Annualised; ``None`` while nothing has varied."""
-        deviation = sqrt(self.squares / (self.count - 1)) if self.count >= _LEAST else 0.0
-        return self.mean / deviation * sqrt(a_year) if deviation > 0 else None
+        deviation = self.deviation
+        return self.mean / deviation * sqrt(a_year) if deviation else None
 
     def sortino(self, a_year: float) -> float | None:
         """Annualised; ``None`` while nothing was lost."""

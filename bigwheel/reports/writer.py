@@ -1,0 +1,51 @@
+"""Writes a report into a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+
+from bigwheel.reports.figures import figures
+from bigwheel.reports.page import page
+from bigwheel.reports.result import BacktestResult
+from exchanges.recording.files import make_folder, sync
+
+PAGE, FIGURES = "report.html", "figures.json"
+
+
+def write_report(
+    result: BacktestResult, folder: Path, *, sweep: pa.Table | None = None, days_a_year: int | None = None
+) -> Path:
+    """Write ``report.html`` and ``figures.json`` into ``folder``, which is made if need be; returns the page's path.
+
+    Both are made of the same figures before either is written, and each takes its place in one step. See
+    ``figures.figures`` for the arguments.
+
+    Raises:
+        OSError: the folder can't be written to; what was there is as it was.
+        UsageError: the sweep has no metric.
+    """
+    made = figures(result, sweep=sweep, days_a_year=days_a_year)
+    texts = {FIGURES: json.dumps(made, allow_nan=False, indent=1) + "\n", PAGE: page(made)}
+    make_folder(folder)
+    drafts = {folder / name: folder / f".{name}.{os.getpid()}" for name in texts}
+    try:
+        for draft, text in zip(drafts.values(), texts.values(), strict=True):
+            _write(draft, text)
+        for target, draft in drafts.items():
+            os.replace(draft, target)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
+    sync(folder)
+    return folder / PAGE
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
