@@ -160,9 +160,7 @@ class Feed:
         """Read a bar's length ahead, so that bars are known to the venue by their first price when they begin."""
         ahead_ns = max(each.interval_ns for each in self.series if each.symbol in opened)
         waiting: list[tuple[int, int, int, MarketData | Opening]] = []
-        number = 0
-        for data in self.stream.messages():
-            number += 1
+        for number, data in enumerate(self.stream.messages()):
             due = data.recv_ns
             heappush(waiting, (due, 0, number, data))
             if isinstance(data, Bar) and data.symbol in opened:
