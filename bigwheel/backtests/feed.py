@@ -13,7 +13,7 @@ from bigwheel.backtests.errors import BacktestError
 from exchanges.catalog import Catalog, Series
 from exchanges.catalog.catalog import FOR_EVER_NS
 from exchanges.catalog.importing import import_rows
-from exchanges.catalog.loading import load
+from exchanges.catalog.loading import capitals, load
 from exchanges.catalog.shaping import Told
 from exchanges.catalog.stream import MarketStream
 from exchanges.catalog.validation import Limits
@@ -82,6 +82,7 @@ class Feed:
     def _catalog(self, path: Path, symbols: Sequence[str]) -> Catalog:
         if path.is_dir() and recorded(path):
             return Catalog(path)
+        _ensure_named(path, symbols)
         root = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="bigwheel-backtest-")))
         by_venue: dict[str, list[str]] = {}
         for symbol in symbols:
@@ -172,3 +173,18 @@ class Feed:
         while waiting:
             at, _, _, item = heappop(waiting)
             yield at, item
+
+
+def _ensure_named(path: Path, symbols: Sequence[str]) -> None:
+    """A file that is named after a symbol is not taken for another one's.
+
+    Raises:
+        BacktestError: it would be.
+    """
+    named = capitals(path) if path.is_file() else []
+    natives = {"".join(filter(str.isalnum, symbol.partition(":")[2])) for symbol in symbols}
+    if named and not natives & set(named):
+        raise BacktestError(
+            f"expected trades, quotes, books or bars of {', '.join(symbols)} at {path}, found a file named after "
+            f"{', '.join(named)}; correct --symbols, or rename the file"
+        )

@@ -15,24 +15,24 @@ class Prices:
     def __init__(self) -> None:
         self._rows: dict[str, list[list[float]]] = {}
         self._each: dict[str, int] = {}
-        self._count: dict[str, int] = {}
+        self._room: dict[str, int] = {}
+        """How many bars the last row still takes."""
 
     def take(self, bar: Bar) -> None:
         """Take a closed bar."""
         symbol = bar.symbol
-        rows = self._rows.setdefault(symbol, [])
-        each, count = self._each.setdefault(symbol, 1), self._count.get(symbol, 0)
-        if count % each:
-            last = rows[-1]
+        room = self._room.get(symbol, 0)
+        if room:
+            last = self._rows[symbol][-1]
             last[2], last[3], last[4] = max(last[2], bar.high), min(last[3], bar.low), bar.close
         else:
+            rows, each = self._rows.setdefault(symbol, []), self._each.setdefault(symbol, 1)
             if len(rows) == MOST:
                 rows = self._rows[symbol] = [_merged(rows[at : at + 2]) for at in range(0, MOST, 2)]
-                self._each[symbol] = each * 2
+                each = self._each[symbol] = each * 2
             rows.append([bar.ts_ns, bar.open, bar.high, bar.low, bar.close])
-            if len(rows) <= MOST // 2 + 1 and each != self._each[symbol]:
-                count = 0
-        self._count[symbol] = count + 1
+            room = each
+        self._room[symbol] = room - 1
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of the table of prices, by symbol and time."""

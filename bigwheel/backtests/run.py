@@ -66,8 +66,9 @@ def backtest(
     owner = strategy if isinstance(strategy, type) else resolve(strategy)
     name = owner.__name__ if isinstance(strategy, type) else strategy
     told = dict(params or {})
-    owner.create(wanted[0], told)
+    trial = owner.create(wanted[0], told, "", wanted if owner.together else ())
     with Feed(Path(data), wanted, first_ns, end_ns) as feed:
+        _ensure_watched(trial, feed, wanted)
         settings = _settings(config, feed, wanted, name, told)
         terms = Terms(
             instruments(settings, feed, wanted, costs),
@@ -104,6 +105,18 @@ def _moment(told: Moment, otherwise: int) -> int:
     if isinstance(told, dt.datetime):
         return moment_ns(told.isoformat())
     return told if isinstance(told, int) else moment_ns(told)
+
+
+def _ensure_watched(strategy: Strategy, feed: Feed, symbols: tuple[str, ...]) -> None:
+    """What it listens to is in the data. Bars of other lengths are put together from what there is."""
+    for symbol in symbols if not strategy.timeframes else ():
+        there = feed.kinds(symbol)
+        lacking = [kind for kind in strategy.watches() if kind.lower() not in there]
+        if lacking:
+            raise BacktestError(
+                f"expected {' and '.join(lacking)} data of {symbol}, which {type(strategy).__name__} listens to, found "
+                f"{', '.join(there)}; give other data, or a parameter for these (the built-in ones take source=bars)"
+            )
 
 
 def _check(terms: Terms) -> None:

@@ -30,7 +30,9 @@ from bigwheel.backtests.venue import BacktestVenue
 from conf import Settings
 from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar, MarketData
+from runtime.journal.record import Record
 from runtime.lanes import Delivery
+from runtime.message import Message
 from strategies.strategy import Strategy
 
 SECOND = 1_000_000_000
@@ -83,8 +85,8 @@ class Session:
             symbol = "" if plan.symbols else plan.symbol
             driver.seat(Seat(plan.cell, strategy, STRATEGY_KINDS, peers, symbol))
 
-    def _written(self, record: object, event: object) -> None:
-        self.ledger.written(record, event)  # type: ignore[arg-type]
+    def _written(self, record: Record, event: Message) -> None:
+        self.ledger.written(record, event)
 
     def _quiet(self) -> bool:
         """Whether nothing is under way: no signal, no order, no flow."""

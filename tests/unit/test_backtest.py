@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import bigwheel
+import conf
 from bigwheel.backtests.errors import BacktestError
+from bigwheel.backtests.prices import Prices
 from bigwheel.backtests.result import BacktestResult
 from bigwheel.cli.app import app
 from exchanges.model.market import Bar
@@ -203,6 +205,7 @@ def test_several_symbols_come_in_the_order_of_time(tmp_path: Path) -> None:
         ({"symbols": "bybit:DOGEUSDT"}, "expected trades, quotes, books or bars of bybit:DOGEUSDT"),
         ({"symbols": "BTCUSDT"}, "expected venue:NATIVE"),
         ({"params": {"quick": 3}}, "quick"),
+        ({"params": {}}, "expected Trade data of bybit:BTCUSDT, which Trend listens to, found bar"),
         ({"start": "2026-01-02", "end": "2026-01-01"}, "expected a start before the end"),
         ({"start": "2027-01-01"}, "expected market data between start and end"),
         ({"data": "/nowhere/at/all"}, "expected market data at /nowhere/at/all"),
@@ -215,6 +218,22 @@ def test_bad_input_is_told(tmp_path: Path, changed: dict[str, Any], said: str) -
     told: dict[str, Any] = {"strategy": "trend", "data": path, "symbols": BTC, "params": {"source": "bars"}, **changed}
     with pytest.raises((BacktestError, StrategyError), match=said):
         bigwheel.backtest(told.pop("strategy"), **told)
+
+
+def test_settings_are_taken_as_they_are(tmp_path: Path) -> None:
+    path = bars(tmp_path / "BTCUSDT.parquet", SCRIPT)
+    told = conf.load("backtest", {"simulator.taker_fee": 0.001, "simulator.latency_ms": 250}, {})
+    fill = bigwheel.backtest(Timed, data=path, symbols=BTC, config=told).fills.to_pylist()[0]
+    assert (fill["fee"], fill["ts_ns"]) == (3.005, START + 3 * MINUTE + 250_000_000)
+
+
+def test_a_strategy_that_fails_ends_the_run_with_its_words(tmp_path: Path) -> None:
+    class Broken(Strategy):
+        def on_bar(self, bar: Bar) -> None:
+            raise ValueError("no such luck")
+
+    with pytest.raises(BacktestError, match=r"Broken\.on_bar .* no such luck"):
+        bigwheel.backtest(Broken, data=bars(tmp_path / "BTCUSDT.parquet", SCRIPT), symbols=BTC)
 
 
 def test_the_command_prints_figures_and_writes_tables(tmp_path: Path) -> None:
@@ -247,3 +266,14 @@ def test_a_trend_is_followed_through_recorded_bars() -> None:
     assert told["bars"] == 1_440 and told["fills"] > 0
     assert told["orders"] == {"filled": told["fills"]}
     assert told["final_equity"] == pytest.approx(result.equity["equity"].to_pylist()[-1])
+
+
+def test_a_chart_has_all_of_the_bars_in_a_few_thousand_rows() -> None:
+    prices = Prices()
+    for number in range(12_345):
+        level = 100.0 + number
+        prices.take(Bar(BTC, 1, number, number * MINUTE, 0, level, level + 0.5, level - 0.5, level, 1.0, MINUTE))
+    rows = prices.rows()
+    assert len(rows) == -(-12_345 // 4) and rows[0]["ts_ns"] == 0
+    assert (rows[1]["open"], rows[1]["high"], rows[1]["low"], rows[1]["close"]) == (104.0, 107.5, 103.5, 107.0)
+    assert rows[-1]["close"] == 100.0 + 12_344
