@@ -70,14 +70,7 @@ def backtest(
     with Feed(Path(data), wanted, first_ns, end_ns) as feed:
         _ensure_watched(trial, feed, wanted)
         settings = _settings(config, feed, wanted, name, told)
-        terms = Terms(
-            instruments(settings, feed, wanted, costs),
-            Decimal(str(cash)) if cash is not None else settings.simulator.starting_balance,
-            int((settings.simulator.latency_ms if latency_ms is None else latency_ms) * 1e6),
-            seed,
-            {symbol: feed.interval_ns(symbol) for symbol in wanted} if feed.bars_alone else {},
-        )
-        _check(terms)
+        terms = _terms(settings, feed, wanted, cash, costs, latency_ms, seed)
         session = Session(settings, _plans(settings, owner, wanted), owner, terms)
         span = _run(session, feed)
     return _result(session, name, told, wanted, span, time.perf_counter() - began)
@@ -119,11 +112,29 @@ def _ensure_watched(strategy: Strategy, feed: Feed, symbols: tuple[str, ...]) ->
             )
 
 
-def _check(terms: Terms) -> None:
+def _terms(
+    settings: Settings,
+    feed: Feed,
+    symbols: tuple[str, ...],
+    cash: Decimal | float | str | None,
+    costs: Mapping[str, object] | None,
+    latency_ms: float | None,
+    seed: int,
+) -> Terms:
+    """What was told, and for the rest what the configuration says."""
+    simulator = settings.simulator
+    terms = Terms(
+        instruments(settings, feed, symbols, costs),
+        Decimal(str(cash)) if cash is not None else simulator.starting_balance,
+        int((simulator.latency_ms if latency_ms is None else latency_ms) * 1e6),
+        seed,
+        {symbol: feed.interval_ns(symbol) for symbol in symbols} if feed.bars_alone else {},
+    )
     if terms.cash <= 0 or terms.latency_ns < 0:
         raise BacktestError(
             f"expected cash above 0 and a latency of at least 0, found {terms.cash} and {terms.latency_ns / 1e6:g} ms"
         )
+    return terms
 
 
 def _settings(
