@@ -77,8 +77,8 @@ class Session:
         for venue in self.venues:
             brain = ExchangeBrain(connection(settings, venue))
             self._exchanges.append(brain)
-            peers = (names.BUS, names.RISK, f"{names.STRATEGY}/*")
-            driver.seat(Seat(names.exchange(venue), brain, EXCHANGE_KINDS, peers))
+            watched = (names.BUS, names.RISK, f"{names.STRATEGY}/*")
+            driver.seat(Seat(names.exchange(venue), brain, EXCHANGE_KINDS, watched))
         for plan in plans:
             peers = (names.BUS, *dict.fromkeys(map(names.exchange_of, plan.every)))
             strategy = factory.build(settings, plan, owner, delivery=Delivery.ALL)
