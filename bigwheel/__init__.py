@@ -13,9 +13,10 @@ from strategies.signal import Signal  # noqa: E402
 from strategies.strategy import Strategy  # noqa: E402
 
 if TYPE_CHECKING:
+    from bigwheel.backtests.run import backtest
     from bigwheel.runtime import Runtime
 
-__all__ = ["Runtime", "Signal", "Strategy", "StrategyParams"]
+__all__ = ["Runtime", "Signal", "Strategy", "StrategyParams", "backtest"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +25,8 @@ def __getattr__(name: str) -> Any:
         from bigwheel.runtime import Runtime
 
         return Runtime
+    if name == "backtest":
+        from bigwheel.backtests.run import backtest
+
+        return backtest
     raise AttributeError(f"module 'bigwheel' has no attribute {name!r}; it offers {', '.join(__all__)}")

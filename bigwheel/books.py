@@ -13,6 +13,7 @@ from exchanges.model.order import Fill, Order
 from exchanges.model.position import Position
 from runtime.journal.base import History
 from runtime.journal.record import Record
+from runtime.message import Message
 from strategies.signal import SignalState
 
 
@@ -55,7 +56,10 @@ class Books:
         return books
 
     def apply(self, record: Record) -> None:
-        event = record.event
+        self.take(record.event)
+
+    def take(self, event: Message) -> None:
+        """The same for who has decoded the record's event already."""
         if isinstance(event, SignalEvent):
             self._step(event)
         elif isinstance(event, OrderChanged):

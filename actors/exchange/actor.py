@@ -6,9 +6,9 @@ import asyncio
 import time
 
 from actors.exchange.brain import ExchangeBrain
+from actors.exchange.configuration import connection
 from actors.exchange.connect import make_exchange, simulated_addresses, simulated_keys
 from actors.exchange.recorder import start_recorder
-from actors.exchange.settings import ExchangeSettings
 from actors.host import TradingHost
 from actors.names import LEARNER, RISK, SESSION_NOTE
 from actors.venue.note import VenueNote, read_note
@@ -27,17 +27,6 @@ from runtime.message import Message
 from runtime.supervision.assignment import CellAssignment
 
 VENUE_DEADLINE_S = 60.0
-CASH = {"bybit": "USDT", "alpaca": "USD", "kalshi": "USD", "hyperliquid": "USDC"}
-"""What each venue's account is kept in."""
-
-TAKES_AT_ONCE = ("kalshi",)
-"""Where a reduce-only order is filled at once or cancelled."""
-
-BALANCE_NS = {"bybit": 0, "alpaca": 2_000_000_000, "kalshi": 2_000_000_000, "hyperliquid": 10_000_000_000}
-"""How long after a fill a venue is asked for its balances: a burst of fills is one question, well within its limits.
-
-0 for one that pushes them.
-"""
 
 
 class ExchangeConnection(TradingHost):
@@ -57,18 +46,8 @@ class ExchangeConnection(TradingHost):
         return tuple(s for s in self.settings.symbols if s.startswith(f"{self.venue}:"))
 
     def build(self, cell: CellAssignment) -> Behavior:
-        told = self._told()
-        return ExchangeBrain(
-            ExchangeSettings(
-                venue=self.venue,
-                symbols=self.symbols,
-                cash_currency=CASH[self.venue],
-                ring=told.ring,
-                reconcile_ns=int(told.reconcile_s * 1e9),
-                exits_rest=self.venue not in TAKES_AT_ONCE,
-                balance_ns=BALANCE_NS[self.venue],
-            )
-        )
+        self._told()
+        return ExchangeBrain(connection(self.settings, self.venue))
 
     async def opened(self, engine: Engine) -> None:
         exchange = await self.make_exchange()

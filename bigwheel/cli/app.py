@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from bigwheel.cli import control, data, download, execute, inspect, journal, learning, orders, replay, run
+from bigwheel.cli import backtest, control, data, download, execute, inspect, journal, learning, orders, replay, run
 
 app = typer.Typer(
     name="bigwheel",
@@ -14,6 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(run.run)
+app.command("backtest")(backtest.backtest)
 app.command("download")(download.download)
 app.command("status")(inspect.status)
 app.command("signals")(inspect.signals)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
 from exchanges.matching.engine import MatchingEngine
@@ -33,8 +33,8 @@ class PaperBooks:
         SimulatorError: the folder can't be used, or another process has its books open.
     """
 
-    def __init__(self, settings: PaperSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: PaperSettings, clock: Callable[[], int] = time.time_ns) -> None:
+        self._settings, self._clock = settings, clock
         self._store = VenueStore(settings.folder) if settings.folder is not None else None
         self._seen: dict[str, set[type[MarketData]]] = {}
         self._prices: dict[str, float] = {}
@@ -44,7 +44,7 @@ class PaperBooks:
         self.settled: dict[str, Decimal] = {}
         self.funded: dict[str, int] = {}
         """By symbol, when funding was paid last."""
-        self.engine = MatchingEngine(depth=SyntheticDepth(settings.seed), id_prefix=f"paper-{time.time_ns():x}-")
+        self.engine = MatchingEngine(depth=SyntheticDepth(settings.seed), id_prefix=f"paper-{clock():x}-")
         self._restore()
 
     def _restore(self) -> None:
@@ -73,8 +73,8 @@ class PaperBooks:
             store.close()
 
     def now_ns(self) -> int:
-        """This machine's clock, never going back."""
-        self._now_ns = max(self._now_ns, time.time_ns())
+        """The clock, by default this machine's; it never goes back."""
+        self._now_ns = max(self._now_ns, self._clock())
         return self._now_ns
 
     # -- the market ------------------------------------------------------------------------
@@ -135,6 +135,11 @@ class PaperBooks:
             seen.add(type(data))
             self._prices[data.symbol] = self.engine.markets[data.symbol].external.last_price
         return changes
+
+    def open_bar(self, symbol: str, price: float) -> None:
+        """Move the market to the first price of a bar that is not over: what takes meets it, what rests waits."""
+        external = self.engine.markets[symbol].external
+        external.traded(price, Side.BUY if price >= external.last_price else Side.SELL)
 
     def _moved(self, data: MarketData, seen: set[type[MarketData]]) -> Changes:
         engine = self.engine

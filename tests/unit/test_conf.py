@@ -66,7 +66,7 @@ def test_every_key_is_read_by_somebody() -> None:
     assert [name for name in sorted(leaves) if not re.search(read.format(name), text)] == []
 
 
-@pytest.mark.parametrize("name", ["sim", "three", "paper", "demo", "live"])
+@pytest.mark.parametrize("name", ["sim", "three", "paper", "demo", "live", "backtest"])
 def test_every_line_of_a_file_that_sets_a_value_says_what_it_does(name: str) -> None:
     bare = [
         line
@@ -79,7 +79,7 @@ def test_every_line_of_a_file_that_sets_a_value_says_what_it_does(name: str) -> 
     assert bare == []
 
 
-@pytest.mark.parametrize("name", ["test", "three", "paper", "demo", "live"])
+@pytest.mark.parametrize("name", ["test", "three", "paper", "demo", "live", "backtest"])
 def test_a_file_that_extends_sim_holds_only_differences(name: str) -> None:
     own = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     assert own["extends"] == "sim"
@@ -237,7 +237,7 @@ def test_a_file_that_cannot_be_read_says_where_and_why(tmp_path: Path, text: str
 
 def test_a_missing_file_lists_the_environments_there_are() -> None:
     (problem,) = problems("production")
-    assert "(demo, live, paper, sim, test, three)" in problem
+    assert "(backtest, demo, live, paper, sim, test, three)" in problem
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:

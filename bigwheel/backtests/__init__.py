@@ -1,0 +1,1 @@
+"""The backtest driver: the brains of a session on the timestamps of recorded data."""

@@ -1,0 +1,190 @@
+"""Where a backtest's market data come from: a catalog, a recording, or files that are taken into one for the run."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from heapq import heappop, heappush
+from pathlib import Path
+from typing import NamedTuple
+
+from bigwheel.backtests.errors import BacktestError
+from exchanges.catalog import Catalog, Series
+from exchanges.catalog.catalog import FOR_EVER_NS
+from exchanges.catalog.importing import import_rows
+from exchanges.catalog.loading import capitals, load
+from exchanges.catalog.shaping import Told
+from exchanges.catalog.stream import MarketStream
+from exchanges.catalog.validation import Limits
+from exchanges.model.market import Bar, MarketData
+from exchanges.recording.reader import recorded
+from exchanges.recording.schemas import BOOKS, QUOTES, TRADES
+
+EVENTS = (TRADES, QUOTES, BOOKS)
+HOOKS = {TRADES: "trade", QUOTES: "quote", BOOKS: "book"}
+_SAMPLE = 2_000
+"""Rows that tell on which steps an instrument's prices and sizes lie."""
+
+
+class Opening(NamedTuple):
+    """The first price of a bar, at its beginning. For the venue alone."""
+
+    symbol: str
+    price: float
+
+
+class Sample(NamedTuple):
+    """Prices and sizes of the beginning of a symbol's data."""
+
+    prices: list[float]
+    sizes: list[float]
+
+
+class Feed:
+    """The data of ``symbols`` in time order, read as they are asked for. Close it, or use it in a ``with``.
+
+    Of bars those of the shortest length are taken. Where a symbol has bars and nothing else, each bar's first price is
+    there at its beginning, as an ``Opening``.
+
+    Args:
+        path: a catalog or recording, a file (Parquet, CSV, JSON lines of books) or a folder of such files.
+        symbols: full names, ``bybit:BTCUSDT``.
+        start_ns, end_ns: the first moment, and the one after the last.
+
+    Raises:
+        BacktestError: there is no such data.
+        DataError: it can't be read, or something in it can't be right.
+    """
+
+    def __init__(self, path: Path, symbols: Sequence[str], start_ns: int = 0, end_ns: int = FOR_EVER_NS) -> None:
+        if not path.exists():
+            raise BacktestError(
+                f"expected market data at {path}, found nothing there; give a catalog, a recording, or a Parquet or "
+                "CSV file"
+            )
+        self._open = ExitStack()
+        self.catalog = self._catalog(path, symbols)
+        self.series = self._chosen(path, symbols)
+        self.start_ns, self.end_ns = start_ns, end_ns
+        self.stream = MarketStream(self.catalog, self.series, start_ns, end_ns)
+
+    def __enter__(self) -> Feed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was taken in for this run."""
+        self._open.close()
+
+    def _catalog(self, path: Path, symbols: Sequence[str]) -> Catalog:
+        if path.is_dir() and recorded(path):
+            return Catalog(path)
+        _ensure_named(path, symbols)
+        root = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="bigwheel-backtest-")))
+        by_venue: dict[str, list[str]] = {}
+        for symbol in symbols:
+            venue, _, native = symbol.partition(":")
+            by_venue.setdefault(venue, []).append(native)
+        for venue, natives in by_venue.items():
+            portions = load(path, Told(venue=venue, symbols=tuple(natives)))
+            report = import_rows(root, str(path), portions, limits=Limits(deviations=0))
+            if report.refused:
+                raise BacktestError(
+                    f"expected data without a fault at {path}, found: {report.refused}; look with `bigwheel data "
+                    "check`, and import it with `bigwheel data import --policy repair`"
+                )
+        return Catalog(root)
+
+    def _chosen(self, path: Path, symbols: Sequence[str]) -> list[Series]:
+        there, chosen = self.catalog.series(), []
+        for symbol in symbols:
+            own = [each for each in there if each.symbol == symbol]
+            bars = sorted((each for each in own if each.interval_ns), key=lambda each: each.interval_ns)
+            found = [*(each for each in own if each.kind in EVENTS), *bars[:1]]
+            if not found:
+                names = ", ".join(dict.fromkeys(each.symbol for each in there)) or "none of these symbols"
+                raise BacktestError(
+                    f"expected trades, quotes, books or bars of {symbol} at {path}, found {names}; correct --symbols"
+                )
+            chosen += found
+        return chosen
+
+    # -- what it says of itself ------------------------------------------------------------
+
+    def kinds(self, symbol: str) -> tuple[str, ...]:
+        """What there is of a symbol, as a configuration names it: trade, quote, bar, book."""
+        own = [each for each in self.series if each.symbol == symbol]
+        return tuple("bar" if each.interval_ns else HOOKS[each.kind] for each in own)
+
+    def interval_ns(self, symbol: str) -> int:
+        """The length of a symbol's bars, 0 if it has none."""
+        return max(each.interval_ns for each in self.series if each.symbol == symbol)
+
+    @property
+    def bars_alone(self) -> bool:
+        """Whether there is nothing but bars."""
+        return all(each.interval_ns for each in self.series)
+
+    def sample(self, symbol: str) -> Sample:
+        """Prices and sizes of the beginning of a symbol's data."""
+        prices: list[float] = []
+        sizes: list[float] = []
+        for series in (each for each in self.series if each.symbol == symbol):
+            rows = next(self.catalog.portions(series, self.start_ns, self.end_ns), None)
+            if rows is None:
+                continue
+            rows = rows.slice(0, _SAMPLE)
+            for name in ("open", "high", "low", "close", "price", "bid_price", "ask_price"):
+                if name in rows.column_names:
+                    prices += rows[name].to_pylist()
+            for name in ("volume", "size", "bid_size", "ask_size"):
+                if name in rows.column_names:
+                    sizes += rows[name].to_pylist()
+        return Sample(prices, sizes)
+
+    # -- the data --------------------------------------------------------------------------
+
+    def items(self) -> Iterator[tuple[int, MarketData | Opening]]:
+        """Everything with the moment it is known, in the order of these."""
+        barred = {each.symbol for each in self.series if each.interval_ns}
+        opened = barred - {each.symbol for each in self.series if not each.interval_ns}
+        if not opened:
+            for data in self.stream.messages():
+                yield data.recv_ns, data
+            return
+        yield from self._with_openings(opened)
+
+    def _with_openings(self, opened: set[str]) -> Iterator[tuple[int, MarketData | Opening]]:
+        """Read a bar's length ahead, so that bars are known to the venue by their first price when they begin."""
+        ahead_ns = max(each.interval_ns for each in self.series if each.symbol in opened)
+        waiting: list[tuple[int, int, int, MarketData | Opening]] = []
+        for number, data in enumerate(self.stream.messages()):
+            due = data.recv_ns
+            heappush(waiting, (due, 0, number, data))
+            if isinstance(data, Bar) and data.symbol in opened:
+                heappush(waiting, (data.ts_ns, 1, number, Opening(data.symbol, data.open)))
+            # No bar that is still to be read begins before this.
+            while waiting and waiting[0][0] < due - ahead_ns:
+                at, _, _, item = heappop(waiting)
+                yield at, item
+        while waiting:
+            at, _, _, item = heappop(waiting)
+            yield at, item
+
+
+def _ensure_named(path: Path, symbols: Sequence[str]) -> None:
+    """A file that is named after a symbol is not taken for another one's.
+
+    Raises:
+        BacktestError: it would be.
+    """
+    named = capitals(path) if path.is_file() else []
+    natives = {"".join(filter(str.isalnum, symbol.partition(":")[2])) for symbol in symbols}
+    if named and not natives & set(named):
+        raise BacktestError(
+            f"expected trades, quotes, books or bars of {', '.join(symbols)} at {path}, found a file named after "
+            f"{', '.join(named)}; correct --symbols, or rename the file"
+        )

@@ -1,0 +1,188 @@
+"""What the journal of a backtest says happened, as rows of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from actors.bus.lifecycle import OPEN, STATE_OF
+from actors.messages.orders import Filled, OrderChanged
+from actors.messages.signals import Blocked, Expired, Generated, SignalEvent
+from bigwheel.backtests.trips import Trips
+from bigwheel.books import Books
+from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.model.order import Fill, Order
+from exchanges.model.position import Position
+from runtime.journal.record import Record
+from runtime.message import Message
+from strategies.signal import Signal, SignalState
+
+MINUTE_NS = 60_000_000_000
+_ZERO = Decimal(0)
+
+
+class Ledger:
+    """Folds the journal's records as they are written, positions by the product's own books.
+
+    Args:
+        cash: what all accounts together began with.
+        instruments: what is traded.
+        intervals: by symbol, the length of its bars.
+        sample_ns: the least distance between two rows of equity.
+    """
+
+    def __init__(
+        self,
+        cash: Decimal,
+        instruments: Iterable[Instrument],
+        intervals: dict[str, int],
+        sample_ns: int = MINUTE_NS,
+    ) -> None:
+        self.start = cash
+        self.books = Books()
+        self.trips = Trips(intervals)
+        self.under_way: set[str] = set()
+        """Signals that something is still expected of."""
+        self.signals: dict[str, dict[str, Any]] = {}
+        self.orders: dict[str, dict[str, Any]] = {}
+        self.fills: list[dict[str, Any]] = []
+        self.equity: list[dict[str, Any]] = []
+        self._margined = {each.symbol for each in instruments if each.kind is ContractKind.LINEAR_PERPETUAL}
+        self._sample_ns, self._next_ns, self._peak = sample_ns, 0, float(cash)
+
+    def written(self, record: Record, event: Message) -> None:
+        """Take one record."""
+        if isinstance(event, SignalEvent):
+            self._signal(record, event)
+        elif isinstance(event, OrderChanged):
+            self._order(record, event)
+        elif isinstance(event, Filled) and event.fill.execution_id not in self.books.executions:
+            self._fill(event)
+        self.books.take(event)
+
+    # -- rows ------------------------------------------------------------------------------
+
+    def _signal(self, record: Record, event: SignalEvent) -> None:
+        state = STATE_OF.get(type(event))
+        if isinstance(event, Generated):
+            self.signals[event.signal_id] = _signal_row(event.signal)
+        if state is None or state is SignalState.LEARNED:
+            return
+        row = self.signals[event.signal_id]
+        row["state"] = state.value
+        if state in OPEN:
+            self.under_way.add(event.signal_id)
+            return
+        self.under_way.discard(event.signal_id)
+        row["ended_ns"] = record.ts
+        if isinstance(event, Blocked):
+            row |= {"gate": event.gate, "code": event.code, "detail": event.detail}
+        elif isinstance(event, Expired):
+            row["detail"] = event.reason
+
+    def _order(self, record: Record, event: OrderChanged) -> None:
+        order = event.order
+        known = self.orders.get(order.client_id)
+        created = known["created_ns"] if known else event.attempted_ns or record.ts
+        ended = record.ts if order.status.final else None
+        self.orders[order.client_id] = _order_row(event, order, created, ended)
+
+    def _fill(self, event: Filled) -> None:
+        fill = event.fill
+        self.fills.append(_fill_row(event, fill))
+        self.trips.take(event.strategy, fill)
+
+    # -- money -----------------------------------------------------------------------------
+
+    @property
+    def flat(self) -> bool:
+        """Whether nothing is held."""
+        return not any(held.quantity for held in self.books.positions.values())
+
+    @property
+    def cash(self) -> Decimal:
+        """What the fills have left of the cash: perpetuals tie none of it up, what is paid in full does."""
+        return self.start + sum(map(self._gained, self.books.positions.values()), _ZERO)
+
+    def _gained(self, held: Position) -> Decimal:
+        return held.net if held.symbol in self._margined else held.net - held.cost
+
+    def value(self, mark: Callable[[str], Decimal]) -> Decimal:
+        """Cash and what is held, at these prices."""
+        held = (position for position in self.books.positions.values() if position.quantity)
+        return self.start + self.books.realized + sum((p.unrealized(mark(p.symbol)) for p in held), _ZERO)
+
+    def sample(self, now_ns: int, mark: Callable[[str], Decimal], *, last: bool = False) -> None:
+        """A row of equity, if the one before it is long enough ago or it is to be the ``last``."""
+        if now_ns < self._next_ns and not last:
+            return
+        self._next_ns = now_ns + self._sample_ns
+        if self.equity and self.equity[-1]["ts_ns"] == now_ns:
+            self.equity.pop()
+        worths = [p.quantity * mark(p.symbol) for p in self.books.positions.values() if p.quantity]
+        equity = float(self.value(mark))
+        self._peak = max(self._peak, equity)
+        self.equity.append(
+            {
+                "ts_ns": now_ns,
+                "equity": equity,
+                "cash": float(self.cash),
+                "exposure": float(sum(worths, _ZERO)),
+                "gross_exposure": float(sum(map(abs, worths), _ZERO)),
+                "drawdown": 1 - equity / self._peak if self._peak > 0 else 0.0,
+            }
+        )
+
+
+def _signal_row(signal: Signal) -> dict[str, Any]:
+    opinions = signal.opinions
+    return {
+        "signal_id": signal.id,
+        "strategy": signal.strategy,
+        "symbol": signal.symbol,
+        "side": signal.side.value,
+        "conviction": signal.conviction,
+        "state": SignalState.GENERATED.value,
+        "gate": "",
+        "code": "",
+        "detail": "",
+        "source": max(opinions, key=lambda name: abs(opinions[name])),
+        "created_ns": signal.created_ns,
+        "ended_ns": None,
+        "price": signal.price,
+    }
+
+
+def _order_row(event: OrderChanged, order: Order, created_ns: int, ended_ns: int | None) -> dict[str, Any]:
+    return {
+        "client_id": order.client_id,
+        "signal_id": event.signal_id,
+        "strategy": event.strategy,
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "type": order.type.value,
+        "quantity": float(order.quantity),
+        "price": float(order.price) if order.price is not None else None,
+        "status": order.status.value,
+        "filled": float(order.filled),
+        "average_price": float(order.average_price),
+        "created_ns": created_ns,
+        "ended_ns": ended_ns,
+    }
+
+
+def _fill_row(event: Filled, fill: Fill) -> dict[str, Any]:
+    return {
+        "fill_id": fill.execution_id,
+        "client_id": fill.client_id,
+        "signal_id": event.signal_id,
+        "strategy": event.strategy,
+        "symbol": fill.symbol,
+        "side": fill.side.value,
+        "quantity": float(fill.quantity),
+        "price": float(fill.price),
+        "fee": float(fill.quote_fee),
+        "liquidity": fill.liquidity.value,
+        "ts_ns": fill.ts_ns,
+    }

@@ -1,0 +1,234 @@
+"""``bigwheel.backtest``: a strategy on recorded data, by the brains that trade live."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from actors.strategy.plan import StrategyPlan, planned
+from bigwheel.backtests import tables
+from bigwheel.backtests.errors import BacktestError
+from bigwheel.backtests.feed import Feed
+from bigwheel.backtests.instruments import instruments
+from bigwheel.backtests.result import BacktestResult
+from bigwheel.backtests.session import Session, Terms
+from bigwheel.times import moment_ns
+from conf import Settings, load
+from conf.trading import check_symbols
+from exchanges.catalog.catalog import FOR_EVER_NS
+from strategies.registry import resolve
+from strategies.strategy import Strategy
+
+Moment = int | str | dt.datetime | None
+
+
+def backtest(
+    strategy: str | type[Strategy],
+    *,
+    data: str | Path,
+    symbols: str | Sequence[str],
+    start: Moment = None,
+    end: Moment = None,
+    params: Mapping[str, Any] | None = None,
+    config: str | Settings | Mapping[str, object] = "backtest",
+    cash: Decimal | float | str | None = None,
+    costs: Mapping[str, object] | None = None,
+    latency_ms: float | None = None,
+    seed: int = 0,
+) -> BacktestResult:
+    """Run a strategy on recorded data: the same brains, gates, sizing, orders and accounting as in a session.
+
+    Args:
+        strategy: a built-in name, ``module:Class``, ``file.py:Class``, or the class itself.
+        data: a catalog, a recording, or a Parquet or CSV file (or a folder of them).
+        symbols: full names, ``bybit:BTCUSDT``.
+        start, end: the first moment and the one after the last: a time (UTC), or nanoseconds since the epoch.
+        params: the strategy's own parameters.
+        config: an environment, settings, or what is to differ from the environment ``backtest``.
+        cash: what each venue's account begins with, in its currency; by default ``simulator.starting_balance``.
+        costs: ``{"maker": 0.0002, "taker": 0.00055}``, fractions of notional; by default each venue's own.
+        latency_ms: how long a command takes to the venue, and its answer back; by default ``simulator.latency_ms``.
+        seed: varies the depth that is made up where the data are trades or bars alone.
+
+    Raises:
+        BacktestError: there is no such data or symbol, the span is empty, or a brain raised.
+        StrategyError: there is no such strategy, or the parameters are not its own.
+        ConfigError, DataError: the configuration or the data can't be read.
+    """
+    began = time.perf_counter()
+    wanted = _symbols(symbols)
+    first_ns, end_ns = _span(start, end)
+    owner = strategy if isinstance(strategy, type) else resolve(strategy)
+    name = owner.__name__ if isinstance(strategy, type) else strategy
+    told = dict(params or {})
+    trial = owner.create(wanted[0], told, "", wanted if owner.together else ())
+    with Feed(Path(data), wanted, first_ns, end_ns) as feed:
+        _ensure_watched(trial, feed, wanted)
+        settings = _settings(config, feed, wanted, name, told)
+        terms = _terms(settings, feed, wanted, cash, costs, latency_ms, seed)
+        session = Session(settings, _plans(settings, owner, wanted), owner, terms)
+        span = _run(session, feed)
+    return _result(session, name, told, wanted, span, time.perf_counter() - began)
+
+
+def _symbols(symbols: str | Sequence[str]) -> tuple[str, ...]:
+    told = symbols.split(",") if isinstance(symbols, str) else symbols
+    wanted = tuple(symbol.strip() for symbol in told)
+    try:
+        return check_symbols(wanted)
+    except ValueError as error:
+        raise BacktestError(f"{error}; name symbols as bybit:BTCUSDT") from error
+
+
+def _span(start: Moment, end: Moment) -> tuple[int, int]:
+    first_ns, end_ns = _moment(start, 0), _moment(end, FOR_EVER_NS)
+    if first_ns >= end_ns:
+        raise BacktestError(f"expected a start before the end, found {start} and {end}; swap or widen them")
+    return first_ns, end_ns
+
+
+def _moment(told: Moment, otherwise: int) -> int:
+    if told is None:
+        return otherwise
+    if isinstance(told, dt.datetime):
+        return moment_ns(told.isoformat())
+    return told if isinstance(told, int) else moment_ns(told)
+
+
+def _ensure_watched(strategy: Strategy, feed: Feed, symbols: tuple[str, ...]) -> None:
+    """What it listens to is in the data. Bars of other lengths are put together from what there is."""
+    for symbol in symbols if not strategy.timeframes else ():
+        there = feed.kinds(symbol)
+        lacking = [kind for kind in strategy.watches() if kind.lower() not in there]
+        if lacking:
+            raise BacktestError(
+                f"expected {' and '.join(lacking)} data of {symbol}, which {type(strategy).__name__} listens to, found "
+                f"{', '.join(there)}; give other data, or a parameter for these (the built-in ones take source=bars)"
+            )
+
+
+def _terms(
+    settings: Settings,
+    feed: Feed,
+    symbols: tuple[str, ...],
+    cash: Decimal | float | str | None,
+    costs: Mapping[str, object] | None,
+    latency_ms: float | None,
+    seed: int,
+) -> Terms:
+    """What was told, and for the rest what the configuration says."""
+    simulator = settings.simulator
+    terms = Terms(
+        instruments(settings, feed, symbols, costs),
+        Decimal(str(cash)) if cash is not None else simulator.starting_balance,
+        int((simulator.latency_ms if latency_ms is None else latency_ms) * 1e6),
+        seed,
+        {symbol: feed.interval_ns(symbol) for symbol in symbols} if feed.bars_alone else {},
+    )
+    if terms.cash <= 0 or terms.latency_ns < 0:
+        raise BacktestError(
+            f"expected cash above 0 and a latency of at least 0, found {terms.cash} and {terms.latency_ns / 1e6:g} ms"
+        )
+    return terms
+
+
+def _settings(
+    config: str | Settings | Mapping[str, object],
+    feed: Feed,
+    symbols: tuple[str, ...],
+    name: str,
+    params: dict[str, Any],
+) -> Settings:
+    """The configuration for these symbols, with the streams that the data have."""
+    laid: dict[str, object] = {
+        "mode": "sim",
+        "symbols": list(symbols),
+        "strategies": [{"name": name, "label": _label(name), "params": params}],
+    }
+    for venue in dict.fromkeys(symbol.partition(":")[0] for symbol in symbols):
+        own = [symbol for symbol in symbols if symbol.startswith(f"{venue}:")]
+        kinds = dict.fromkeys(kind for symbol in own for kind in feed.kinds(symbol))
+        laid[f"exchange.{venue}.streams"] = list(kinds)
+        length_s = max(feed.interval_ns(symbol) for symbol in own) // 1_000_000_000
+        if length_s:
+            laid[f"exchange.{venue}.bar_interval_s"] = length_s
+    if isinstance(config, str):
+        return load(config, laid)
+    if isinstance(config, Settings):
+        return load("backtest", {**config.model_dump(mode="json"), **laid}, {})
+    return load("backtest", {**config, **laid})
+
+
+def _label(name: str) -> str:
+    return name.rpartition(":")[2]
+
+
+def _plans(settings: Settings, owner: type[Strategy], symbols: tuple[str, ...]) -> list[StrategyPlan]:
+    entry = settings.strategies[0]
+    plan = StrategyPlan(entry.tag, "", entry.name, dict(entry.params), capital=float(entry.capital))
+    return planned(plan, symbols, together=owner.together)
+
+
+def _run(session: Session, feed: Feed) -> tuple[int, int]:
+    """All data, one by one; when the first and the last were known."""
+    first_ns = at_ns = 0
+    for at_ns, item in feed.items():
+        if not first_ns:
+            first_ns = at_ns
+            session.start(first_ns)
+        session.take(at_ns, item)
+    if not first_ns:
+        raise BacktestError("expected market data between start and end, found none; widen the span")
+    session.finish()
+    return first_ns, at_ns
+
+
+def _result(
+    session: Session, name: str, params: dict[str, Any], symbols: tuple[str, ...], span: tuple[int, int], seconds: float
+) -> BacktestResult:
+    ledger = session.ledger
+    orders, signals = list(ledger.orders.values()), list(ledger.signals.values())
+    prices = session.prices.rows()
+    return BacktestResult(
+        _label(name),
+        params,
+        _summary(session, symbols, span, seconds),
+        tables.table(orders, tables.ORDERS),
+        tables.table(ledger.fills, tables.FILLS),
+        tables.table(ledger.trips.rows, tables.TRADES),
+        tables.table(ledger.equity, tables.EQUITY),
+        tables.table(signals, tables.SIGNALS),
+        tables.table(prices, tables.PRICES) if prices else None,
+    )
+
+
+def _summary(session: Session, symbols: tuple[str, ...], span: tuple[int, int], seconds: float) -> dict[str, Any]:
+    ledger, counts = session.ledger, session.counts
+    events = counts.total()
+    positions = ledger.books.positions.values()
+    return {
+        "symbols": list(symbols),
+        "from": span[0],
+        "to": span[1],
+        "events": events,
+        "bars": counts["Bar"],
+        "trades": counts["Trade"],
+        "quotes": counts["Quote"],
+        "books": counts["Book"],
+        "messages": session.driver.handled,
+        "seconds": seconds,
+        "events_per_second": events / seconds,
+        "starting_cash": float(ledger.start),
+        "final_equity": float(ledger.value(session.mark)),
+        "realized_pnl": float(ledger.books.realized),
+        "fees": float(sum((held.fees for held in positions), Decimal(0))),
+        "signals": dict(sorted(Counter(row["state"] for row in ledger.signals.values()).items())),
+        "orders": dict(sorted(Counter(row["status"] for row in ledger.orders.values()).items())),
+        "fills": len(ledger.fills),
+        "round_trips": len(ledger.trips.rows),
+    }

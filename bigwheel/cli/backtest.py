@@ -1,0 +1,91 @@
+"""``bigwheel backtest``: a strategy on recorded data."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bigwheel.backtests.result import BacktestResult
+from bigwheel.backtests.run import backtest as run
+from bigwheel.cli.options import AsJson
+from bigwheel.errors import UsageError
+from bigwheel.screen import terminal
+from bigwheel.times import stamp
+
+
+def backtest(
+    strategy: Annotated[str, typer.Argument(help="A built-in strategy, module:Class or file.py:Class.")],
+    data: Annotated[Path, typer.Option("--data", help="A catalog, a recording, or a Parquet or CSV file.")],
+    symbols: Annotated[str, typer.Option("--symbols", help="Comma-separated: bybit:BTCUSDT,bybit:ETHUSDT.")],
+    since: Annotated[str, typer.Option("--from", help="The first moment (2026-11-01, UTC). Default: all.")] = "",
+    until: Annotated[str, typer.Option("--to", help="The moment after the last one.")] = "",
+    param: Annotated[list[str] | None, typer.Option("--param", help="fast=10; may be given again.")] = None,
+    cash: Annotated[float | None, typer.Option("--cash", help="What each venue's account begins with.")] = None,
+    latency_ms: Annotated[float | None, typer.Option("--latency-ms", min=0, help="To the venue, one way.")] = None,
+    config: Annotated[str, typer.Option("--config", help="An environment or a YAML file.")] = "backtest",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of depth that is made up.")] = 0,
+    out: Annotated[Path | None, typer.Option("--out", help="A folder for the tables and summary.json.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a strategy on recorded data, by the brains that trade live, and say what came of it."""
+    result = run(
+        strategy,
+        data=data,
+        symbols=symbols,
+        start=since or None,
+        end=until or None,
+        params=dict(map(_param, param or ())),
+        config=config,
+        cash=cash,
+        latency_ms=latency_ms,
+        seed=seed,
+    )
+    if out is not None:
+        result.write(out)
+    if as_json:
+        typer.echo(json.dumps({"strategy": result.strategy, "params": result.params, **result.summary}, indent=2))
+    else:
+        _show(result)
+
+
+def _param(text: str) -> tuple[str, Any]:
+    """``fast=10`` as a name and a value: JSON where it is any (numbers, true, null), else text."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise UsageError(f"expected --param as name=value such as fast=10, found {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _show(result: BacktestResult) -> None:
+    told = result.summary
+    profit = told["final_equity"] - told["starting_cash"]
+    worst = max(result.equity["drawdown"].to_pylist(), default=0.0)
+    rows = {
+        "strategy": f"{result.strategy} {json.dumps(result.params)}",
+        "symbols": ", ".join(told["symbols"]),
+        "from": stamp(told["from"]),
+        "to": stamp(told["to"]),
+        "data": f"{told['events']:,} ({told['events_per_second']:,.0f} a second)",
+        "signals": _counts(told["signals"]),
+        "orders": _counts(told["orders"]),
+        "fills": f"{told['fills']:,}, {told['round_trips']:,} round trips",
+        "cash": f"{told['starting_cash']:,.2f}",
+        "equity": f"{told['final_equity']:,.2f} ({profit:+,.2f}, {profit / told['starting_cash']:+.2%})",
+        "fees": f"{told['fees']:,.2f}",
+        "drawdown": f"{worst:.2%}",
+    }
+    table = Table(show_header=False, box=None)
+    for name, value in rows.items():
+        table.add_row(name, value)
+    terminal().print(table)
+
+
+def _counts(told: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {name.lower()}" for name, count in told.items()) or "none"
