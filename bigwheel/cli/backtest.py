@@ -13,6 +13,7 @@ from bigwheel.backtests.result import BacktestResult
 from bigwheel.backtests.run import backtest as run
 from bigwheel.cli.options import AsJson
 from bigwheel.errors import UsageError
+from bigwheel.reports import write_report
 from bigwheel.screen import terminal
 from bigwheel.times import stamp
 
@@ -29,6 +30,7 @@ def backtest(
     config: Annotated[str, typer.Option("--config", help="An environment or a YAML file.")] = "backtest",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of depth that is made up.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", help="A folder for the tables and summary.json.")] = None,
+    report: Annotated[Path | None, typer.Option("--report", help="A folder for report.html and figures.json.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a strategy on recorded data, by the brains that trade live, and say what came of it."""
@@ -46,10 +48,13 @@ def backtest(
     )
     if out is not None:
         result.write(out)
+    page = write_report(result, report) if report is not None else None
     if as_json:
         typer.echo(json.dumps({"strategy": result.strategy, "params": result.params, **result.summary}, indent=2))
     else:
         _show(result)
+        if page is not None:
+            terminal().print(f"report: {page}", soft_wrap=True)
 
 
 def _param(text: str) -> tuple[str, Any]:

@@ -249,12 +249,16 @@ def test_the_command_prints_figures_and_writes_tables(tmp_path: Path) -> None:
         "source=bars",
         "--out",
         str(out),
+        "--report",
+        str(out),
     ]
     said = CliRunner().invoke(app, [*arguments, "--param", "fast=4", "--param", "slow=10", "--json"])
     assert said.exit_code == 0, said.output
     assert json.loads(said.stdout)["bars"] == 80
     assert json.loads((out / "summary.json").read_text())["params"] == {"source": "bars", "fast": 4, "slow": 10}
     assert pq.read_table(out / "equity.parquet").num_rows == 80
+    assert "<html" in (out / "report.html").read_text()
+    assert (out / "figures.json").exists()
 
 
 def test_a_trend_is_followed_through_recorded_bars() -> None:
