@@ -8,8 +8,8 @@ import pytest
 
 from tests.simulation.campaign import run_seed, run_seeds
 
-SEEDS = int(os.environ.get("BIGWHEEL_SEEDS", "50"))
-FLOW_SEEDS = min(SEEDS, 8)
+SEEDS = int(os.environ.get("BIGWHEEL_SEEDS", "25"))
+FLOW_SEEDS = min(SEEDS, 6)
 BLOCK = 25
 BLOCKS = [(first, min(first + BLOCK, SEEDS)) for first in range(0, SEEDS, BLOCK)]
 

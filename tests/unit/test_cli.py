@@ -380,7 +380,7 @@ def test_without_a_journal_a_question_names_the_folder_it_looked_in(tmp_path: Pa
         (["run", "--symbols", "kraken:X"], "expected a symbol of one of the venues alpaca, bybit, hyperliquid, kalshi"),
         (["run", "--symbols", "bybit:BTCUSDT,bybit:BTCUSDT"], "expected each symbol once"),
         (["run", "--symbols", "alpaca:AAPL", "--mode", "demo"], "expected a key of alpaca for mode demo, found none"),
-        (["run", "--config", "nope"], "give one of the environments (demo, live, paper, sim, test, three)"),
+        (["run", "--config", "nope"], "give one of the environments (backtest, demo, live, paper, sim, test, three)"),
         (["run", "--config", "no/such.yaml"], "expected a settings file, found nothing at"),
         (["run", "--summary", "/no/such/folder/s.json"], "expected an existing folder for --summary"),
         (["signals", "--limit", "0"], "--limit"),
