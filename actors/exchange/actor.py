@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from actors.exchange.brain import ExchangeBrain
-from actors.exchange.configuration import connection
+from actors.exchange.configuration import connection, own_symbols, section
 from actors.exchange.connect import make_exchange, simulated_addresses, simulated_keys
 from actors.exchange.recorder import start_recorder
 from actors.host import TradingHost
@@ -43,10 +43,9 @@ class ExchangeConnection(TradingHost):
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        return tuple(s for s in self.settings.symbols if s.startswith(f"{self.venue}:"))
+        return own_symbols(self.settings, self.venue)
 
     def build(self, cell: CellAssignment) -> Behavior:
-        self._told()
         return ExchangeBrain(connection(self.settings, self.venue))
 
     async def opened(self, engine: Engine) -> None:
@@ -125,10 +124,7 @@ class ExchangeConnection(TradingHost):
         return said
 
     def _told(self) -> VenueSettings:
-        told = next((section for name, section in self.settings.exchange.items() if name == self.venue), None)
-        if told is None:
-            raise BigwheelError(f"expected a section exchange.{self.venue} in the configuration, found none; add it")
-        return told
+        return section(self.settings, self.venue)
 
     async def _await_venue(self) -> VenueNote:
         """Where the embedded venue listens; it may still be starting."""

@@ -96,11 +96,6 @@ class Ledger:
     # -- money -----------------------------------------------------------------------------
 
     @property
-    def flat(self) -> bool:
-        """Whether nothing is held."""
-        return not any(held.quantity for held in self.books.positions.values())
-
-    @property
     def cash(self) -> Decimal:
         """What the fills have left of the cash: perpetuals tie none of it up, what is paid in full does."""
         return self.start + sum(map(self._gained, self.books.positions.values()), _ZERO)

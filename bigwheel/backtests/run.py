@@ -73,7 +73,7 @@ def backtest(
         terms = _terms(settings, feed, wanted, cash, costs, latency_ms, seed)
         session = Session(settings, _plans(settings, owner, wanted), owner, terms)
         span = _run(session, feed)
-    return _result(session, name, told, wanted, span, time.perf_counter() - began)
+    return _result(session, told, wanted, span, time.perf_counter() - began)
 
 
 def _symbols(symbols: str | Sequence[str]) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ def _settings(
     laid: dict[str, object] = {
         "mode": "sim",
         "symbols": list(symbols),
-        "strategies": [{"name": name, "label": _label(name), "params": params}],
+        "strategies": [{"name": name, "params": params}],
     }
     for venue in dict.fromkeys(symbol.partition(":")[0] for symbol in symbols):
         own = [symbol for symbol in symbols if symbol.startswith(f"{venue}:")]
@@ -162,10 +162,6 @@ def _settings(
     if isinstance(config, Settings):
         return load("backtest", {**config.model_dump(mode="json"), **laid}, {})
     return load("backtest", {**config, **laid})
-
-
-def _label(name: str) -> str:
-    return name.rpartition(":")[2]
 
 
 def _plans(settings: Settings, owner: type[Strategy], symbols: tuple[str, ...]) -> list[StrategyPlan]:
@@ -189,13 +185,13 @@ def _run(session: Session, feed: Feed) -> tuple[int, int]:
 
 
 def _result(
-    session: Session, name: str, params: dict[str, Any], symbols: tuple[str, ...], span: tuple[int, int], seconds: float
+    session: Session, params: dict[str, Any], symbols: tuple[str, ...], span: tuple[int, int], seconds: float
 ) -> BacktestResult:
     ledger = session.ledger
     orders, signals = list(ledger.orders.values()), list(ledger.signals.values())
     prices = session.prices.rows()
     return BacktestResult(
-        _label(name),
+        session.settings.strategies[0].tag,
         params,
         _summary(session, symbols, span, seconds),
         tables.table(orders, tables.ORDERS),

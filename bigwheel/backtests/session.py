@@ -30,9 +30,7 @@ from bigwheel.backtests.venue import BacktestVenue
 from conf import Settings
 from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar, MarketData
-from runtime.journal.record import Record
 from runtime.lanes import Delivery
-from runtime.message import Message
 from strategies.strategy import Strategy
 
 SECOND = 1_000_000_000
@@ -55,9 +53,9 @@ class Session:
 
     def __init__(self, settings: Settings, plans: list[StrategyPlan], owner: type[Strategy], told: Terms) -> None:
         self.settings = settings
-        self.driver = Driver(self._quiet, self._written)
         listed = [each for own in told.instruments.values() for each in own]
         self.ledger = Ledger(told.cash * len(told.instruments), listed, told.intervals)
+        self.driver = Driver(self._quiet, self.ledger.written)
         self.prices = Prices()
         self.counts: Counter[str] = Counter()
         self.venues = {
@@ -84,9 +82,6 @@ class Session:
             strategy = factory.build(settings, plan, owner, delivery=Delivery.ALL)
             symbol = "" if plan.symbols else plan.symbol
             driver.seat(Seat(plan.cell, strategy, STRATEGY_KINDS, peers, symbol))
-
-    def _written(self, record: Record, event: Message) -> None:
-        self.ledger.written(record, event)
 
     def _quiet(self) -> bool:
         """Whether nothing is under way: no signal, no order, no flow."""

@@ -125,11 +125,6 @@ class BacktestVenue:
         self._answer(BalanceReport(self.books.balances()))
 
     @property
-    def wallet(self) -> Decimal:
-        """The account's cash."""
-        return self.books.engine.accounts[ACCOUNT].wallet
-
-    @property
     def equity(self) -> Decimal:
         """The account's cash and what it holds, at the last prices."""
         return self.books.engine.accounts[ACCOUNT].equity(self.books.engine.mark)

@@ -55,6 +55,7 @@ class PaperExchange:
         self._books = PaperBooks(settings)
         self._accruals = Accruals(source, self._books, settings.poll_s, self._changed, self._counters)
         self._queue: asyncio.Queue[tuple[float, Command]] = asyncio.Queue()
+        # A task that ends by itself leaves commands unanswered: then nothing new may be risked.
         self._tasks = Tasks(f"{source.venue} on paper:", self._counters, lambda why: self._status(False, why))
         self._commands: PaperCommands | None = None
         self._sink: Sink = self._tasks.unheard

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from actors import names
 from actors.messages.learning import Policy, PolicyIssued, Stage
 from actors.messages.orders import ExchangeState, Filled
 from actors.messages.signals import Approved, Blocked, Evaluate, Executed, Generated, Verdict
@@ -94,7 +95,7 @@ class _Session:
                 self.tell(self.quote(symbol), "exchange/bybit")
         self._exchange()
         self._hold()
-        pairs = [f"{strategy}|{symbol}" for strategy in ("one", "two") for symbol in SYMBOLS]
+        pairs = [names.pair(strategy, symbol) for strategy in ("one", "two") for symbol in SYMBOLS]
         weights = {f"{source}|": 0.5 + 0.3 * number for number, source in enumerate(SOURCES)}
         policy = Policy(1, weights, thresholds=dict.fromkeys(pairs, 0.1), sizes=dict.fromkeys(pairs, 1.1))
         self.entry(PolicyIssued(policy, Stage.FULL))
