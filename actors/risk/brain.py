@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
 from actors import names
-from actors.messages.control import Control
+from actors.messages.control import Control, TradingState
 from actors.messages.orders import ExchangeState, Watch
 from actors.messages.signals import Approved, Evaluate, Verdict
 from actors.names import pair
 from actors.risk import book, control, ensemble, evaluation, fold, state
+from actors.risk.account import drawdown_share
 from actors.risk.book import Mark
 from actors.risk.case import Case
 from actors.risk.exposure import Worths
@@ -142,6 +144,11 @@ class RiskBrain:
         if not (math.isfinite(price) and price > 0):
             ctx.count("risk.market_data_unusable")
             return
+        self._priced(data, price)
+        self._state.markets.setdefault(data.symbol, Market()).take(data, price, self._settings)
+
+    def _priced(self, data: MarketData, price: float) -> None:
+        """Value the symbol by a piece of data."""
         mid = Decimal(str(price))
         bid = ask = mid
         if isinstance(data, Quote):
@@ -151,7 +158,82 @@ class RiskBrain:
         known = self._state.book.marks.get(data.symbol)
         if known is None or data.recv_ns >= known.recv_ns:
             self._state.book.marks[data.symbol] = Mark(mid, bid, ask, data.recv_ns)
-        self._state.markets.setdefault(data.symbol, Market()).take(data, price, self._settings)
+
+    def absorb(self, data: Sequence[MarketData], looks: Sequence[int]) -> None:
+        """Take in market data in the order of time, as one by one would be.
+
+        Args:
+            data: of any symbols, each as of when it was received.
+            looks: the places of those after which the timer came round, as far as nothing came of it but
+                a new peak: see ``bears``.
+        """
+        by_symbol: dict[str, list[MarketData]] = {}
+        for each in data:
+            by_symbol.setdefault(each.symbol, []).append(each)
+        self._look(data, looks)
+        for symbol, own in by_symbol.items():
+            market = self._state.markets.setdefault(symbol, Market())
+            priced = [(each, price) for each in own if 0 < (price := last_price(each)) < math.inf]
+            for each, price in priced:
+                market.take(each, price, self._settings)
+            if priced:
+                self._priced(*priced[-1])
+
+    @property
+    def held(self) -> list[str]:
+        """The symbols that are held."""
+        return [symbol for symbol, position in self._state.book.positions.items() if position.quantity]
+
+    def _look(self, data: Sequence[MarketData], looks: Sequence[int]) -> None:
+        """Note the highest profit there was at any look."""
+        book, held = self._state.book, self.held
+        if not held or not looks:
+            return
+        if len(held) == 1:
+            looks = [self._best(data, looks, held[0])]
+        after = 0
+        for look in looks:
+            for each in data[after : look + 1]:
+                if each.symbol in held and 0 < (price := last_price(each)) < math.inf:
+                    self._priced(each, price)
+            after = look + 1
+            self._state.account.drawdown(book.profit())
+
+    def _best(self, data: Sequence[MarketData], looks: Sequence[int], symbol: str) -> int:
+        """The look at which the price of the one symbol that is held was best."""
+        book = self._state.book
+        long = book.positions[symbol].quantity > 0
+        found, best, price, at = looks[0], -math.inf, float(book.price(symbol)), 0
+        for look in looks:
+            for each in data[at : look + 1]:
+                if each.symbol == symbol:
+                    price = last_price(each) or price
+            at = look + 1
+            worth = price if long else -price
+            if worth > best:
+                found, best = look, worth
+        return found
+
+    def bears(self, lows: Mapping[str, float], highs: Mapping[str, float]) -> bool:
+        """Whether no limit on losses is reached, whatever prices between these held symbols have."""
+        held, settings = self._state, self._settings
+        if held.pending or held.latest.state is not TradingState.ACTIVE:
+            return not held.pending
+        book, profit = held.book, held.book.profit()
+        worst = best = profit
+        for symbol, position in book.positions.items():
+            if not position.quantity or symbol not in lows:
+                continue
+            now = position.unrealized(book.price(symbol))
+            ends = [
+                (position.unrealized(Decimal(str(price))) - now) * book.rate(symbol)
+                for price in (lows[symbol], highs[symbol])
+            ]
+            worst, best = worst + min(0, *ends), best + max(0, *ends)
+        fallen = max(held.account.peak, best) - worst
+        equity = held.equity - (best - worst)
+        within = drawdown_share(fallen, equity) < settings.max_drawdown
+        return book.day_start - worst < settings.daily_loss and equity > 0 and within
 
     def _exchange(self, message: ExchangeState, ctx: Context) -> None:
         if ctx.sender in (names.exchange(message.venue), names.BUS):
@@ -251,7 +333,7 @@ class RiskBrain:
     def _case(self, signal: Signal, now: int) -> Case:
         held = self._state
         symbol, key = signal.symbol, pair(signal.strategy, signal.symbol)
-        latest, arm, market = held.latest, held.policies.arm(signal.id), held.markets.get(symbol)
+        latest, arm = held.latest, held.policies.arm(signal.id)
         return Case(
             signal=signal,
             settings=self._settings,
@@ -265,13 +347,17 @@ class RiskBrain:
             book=held.book,
             account=held.account,
             pace=fold.pace(held, key, now),
-            terms=Terms(held.policies.of(arm), arm, market.regime.label if market else UNKNOWN, self._settings, now),
+            terms=Terms(held.policies.of(arm), arm, self._regime(symbol), self._settings, now),
             voices=held.voices.get(symbol, {}),
             markets=held.markets,
             correlations=self._correlations,
             worths=self._worths,
             equity=held.equity,
         )
+
+    def _regime(self, symbol: str) -> str:
+        market = self._state.markets.get(symbol)
+        return market.regime.label(self._settings.regime) if market else UNKNOWN
 
     # -- the kernel's other questions -------------------------------------------------------
 
@@ -306,7 +392,7 @@ class RiskBrain:
             "drawdown": str(held.account.drawdown(held.book.profit())),
             "budget_spent": str(held.account.spent),
             "paused": sorted(held.account.paused),
-            "regimes": {symbol: market.regime.label for symbol, market in held.markets.items()},
+            "regimes": {symbol: self._regime(symbol) for symbol in held.markets},
             "policy": held.policies.full.version if held.policies.full else 0,
             "trial": held.policies.trial.version if held.policies.trial else 0,
             "trial_share": held.policies.share,

@@ -29,6 +29,8 @@ class Series(msgspec.Struct):
         if self.bucket < 0 or closed > keep:
             self.closes, closed = [], 0
         elif closed:
-            self.closes = [*self.closes, *([self.price] * closed)][-keep:]
+            closes = self.closes
+            closes.extend([self.price] * closed)
+            del closes[:-keep]
         self.bucket, self.price = bucket, price
         return closed

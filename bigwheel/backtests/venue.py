@@ -70,6 +70,13 @@ class BacktestVenue:
         self._driver.deliver(self.connection, data, VENUE_PORT)
         self._changed(changes)
 
+    def move(self, data: MarketData | Opening) -> None:
+        """Let data move a market in which no order works; the connection is told of them otherwise."""
+        if isinstance(data, Opening):
+            self._open_bar(data)
+        else:
+            self.books.take(data)
+
     def _open_bar(self, opening: Opening) -> None:
         """The first trade of a bar, which orders that wait for the market meet; nobody is told of it yet."""
         if self.books.priced(opening.symbol):

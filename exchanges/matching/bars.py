@@ -19,9 +19,9 @@ def path(bar: Bar, before: float, lot: float) -> Iterator[tuple[float, float, Si
     low_first = bar.open - bar.low < bar.high - bar.open
     turns = (bar.low, bar.high) if low_first else (bar.high, bar.low)
     size = max(bar.volume / 4, lot)
-    previous, side = before, Side.BUY
+    previous, side, up, down = before, Side.BUY, Side.BUY, Side.SELL
     for price in (bar.open, *turns, bar.close):
         if previous and price != previous:
-            side = Side.BUY if price > previous else Side.SELL
+            side = up if price > previous else down
         yield price, size, side
         previous = price
