@@ -114,11 +114,8 @@ class LearnerBrain:
 
     def absorb(self, data: Sequence[MarketData]) -> None:
         """Take in market data of one symbol, each as of when it was received, where ``due_ns`` says none of it is due."""
-        spacing_ns, track = self._settings.horizon_ns // 100, self._state.tracks.setdefault(data[0].symbol, Track())
-        for each in data:
-            price = last_price(each)
-            if 0 < price < math.inf:
-                track.add(each, price, each.recv_ns, spacing_ns)
+        track = self._state.tracks.setdefault(data[0].symbol, Track())
+        track.extend(data, self._settings.horizon_ns // 100)
 
     def due_ns(self) -> int:
         """The first moment at which market data, or that there are none, may lead to a lesson."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import msgspec
 
-from exchanges.model.market import Bar, MarketData
+from exchanges.model.market import Bar, MarketData, last_price
 
 POINTS = 256
 
@@ -45,6 +48,13 @@ class Track(msgspec.Struct):
         self.lows.append(low)
         if len(self.times) > POINTS:
             del self.times[0], self.prices[0], self.highs[0], self.lows[0]
+
+    def extend(self, data: Sequence[MarketData], spacing_ns: int) -> None:
+        """Take in many pieces of data, each as of when it was received; those without a usable price are passed over."""
+        for each in data:
+            price = last_price(each)
+            if 0 < price < math.inf:
+                self.add(each, price, each.recv_ns, spacing_ns)
 
     def _extremes(self, data: MarketData, price: float) -> tuple[float, float]:
         """A bar's own, unless something newer than its beginning was seen already."""

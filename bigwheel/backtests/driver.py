@@ -109,7 +109,8 @@ class Driver:
         self.counts: Counter[str] = Counter()
         self.handled = 0
         self._quiet, self._written = quiet, written
-        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self.planned: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        """A heap of what happens and when, the periodic timers aside."""
         self._ticks: list[tuple[int, int, str, str, Message, int]] = []
         self._number = 0
         self._listeners: dict[str, list[Seat]] = {}
@@ -142,7 +143,7 @@ class Driver:
     def after(self, delay_ns: int, call: Callable[..., None], *arguments: Any) -> None:
         """Call back after ``delay_ns``."""
         self._number += 1
-        heappush(self._heap, (self.now + delay_ns, self._number, call, arguments))
+        heappush(self.planned, (self.now + delay_ns, self._number, call, arguments))
 
     def arm(self, name: str, key: str, now: int, delay_ns: int, message: Message) -> None:
         """Set the timer ``key`` of a brain; the one before it is void."""
@@ -152,17 +153,12 @@ class Driver:
         if key in _PERIODIC:
             heappush(self._ticks, (due, self._number, name, key, message, delay_ns))
         else:
-            heappush(self._heap, (due, self._number, self._due, (self._number, name, key, message)))
+            heappush(self.planned, (due, self._number, self._due, (self._number, name, key, message)))
 
     def _due(self, number: int, name: str, key: str, message: Message) -> None:
         if self.timers.get((name, key)) == number:
             del self.timers[name, key]
             self.queue.append((name, message, name))
-
-    @property
-    def due_ns(self) -> int:
-        """When the first of what is planned happens, the periodic timers aside; never before it is known."""
-        return self._heap[0][0] if self._heap else NEVER
 
     def period(self, name: str) -> tuple[int, int]:
         """When the periodic timer of a brain is due next, and its period."""
@@ -170,7 +166,7 @@ class Driver:
 
     def advance(self, until: int) -> None:
         """Let all happen that is due before ``until``."""
-        heap, ticks = self._heap, self._ticks
+        heap, ticks = self.planned, self._ticks
         while True:
             if ticks and (not heap or ticks[0][:2] < heap[0][:2]):
                 if ticks[0][0] >= until:

@@ -6,6 +6,7 @@ import tempfile
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -156,7 +157,10 @@ class Feed:
         """Everything with the moment it is known, in the order of these, some thousands at a time."""
         barred = {each.symbol for each in self.series if each.interval_ns}
         opened = barred - {each.symbol for each in self.series if not each.interval_ns}
-        portions = self._with_openings(opened) if opened else self._alone()
+        if not opened:
+            portions = self._alone()
+        else:
+            portions = self._with_openings(opened) if len(self.series) > 1 else self._of_one()
         for portion in portions:
             for start in range(0, len(portion), _TOGETHER):
                 yield portion[start : start + _TOGETHER]
@@ -164,6 +168,15 @@ class Feed:
     def _alone(self) -> Iterator[list[Item]]:
         for window in self.stream.windows():
             yield [(data.recv_ns, data) for data in window.messages()]
+
+    def _of_one(self) -> Iterator[list[Item]]:
+        """The bars of one symbol: none begins before the one before it is over."""
+        for window in self.stream.windows():
+            (batch,) = window.batches
+            opened = zip(repeat(batch.series.symbol), batch.numbers("open").tolist(), strict=False)
+            begun = zip(batch.numbers("ts_ns").tolist(), map(Opening._make, opened), strict=True)
+            ended = zip(batch.due_ns.tolist(), batch.messages(), strict=True)
+            yield list(chain.from_iterable(zip(begun, ended, strict=True)))
 
     def _with_openings(self, opened: set[str]) -> Iterator[list[Item]]:
         """Read a bar's length ahead, so that bars are known to the venue by their first price when they begin."""

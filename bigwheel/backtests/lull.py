@@ -20,13 +20,14 @@ from bigwheel.backtests.driver import NEVER, Driver, Seat
 from bigwheel.backtests.feed import Item, Opening
 from exchanges.model.market import MarketData, last_price
 
-_MOST = 128
+_MOST = 64
 """Pieces of data of which the range of prices is looked at together."""
 
 
 class Audience(NamedTuple):
     """Who is sent one kind of a symbol's data."""
 
+    sender: str
     strategies: tuple[Seat, ...]
     risk: bool
     learner: bool
@@ -37,7 +38,7 @@ class Lull:
 
     Args:
         exchanges: the connections' brains by venue.
-        passed: takes one piece of data into the venue's books and the tables; it is told when that was.
+        passed: takes data into the venues' books and the tables.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Lull:
         exchanges: dict[str, ExchangeBrain],
         risk: RiskBrain,
         learner: LearnerBrain,
-        passed: Callable[[int, MarketData | Opening], None],
+        passed: Callable[[Sequence[Item]], None],
     ) -> None:
         self._driver, self._exchanges, self._risk, self._learner = driver, exchanges, risk, learner
         self._passed = passed
@@ -60,17 +61,18 @@ class Lull:
         """
         driver = self._driver
         until, end = self._until(items, start)
-        queue, audiences = driver.queue, self._audiences
+        queue, planned, audiences = driver.queue, driver.planned, self._audiences
+        place = start
         for place in range(start, end):
             at, item = items[place]
-            if at >= until or driver.due_ns < at:
+            if at >= until or (planned and planned[0][0] < at):
                 break
             if type(item) is Opening:
                 continue
-            driver.now = at
             audience = audiences.get((item.symbol, type(item))) or self._audience(item)
+            driver.now = at
             for seat in audience.strategies:
-                driver.hand(seat, item, names.exchange_of(item.symbol))
+                driver.hand(seat, item, audience.sender)
             if queue:
                 self._answered(items, start, place)
                 return place + 1
@@ -115,7 +117,7 @@ class Lull:
         symbol, kind = data.symbol, type(data)
         told = self._exchanges[symbol.partition(":")[0]].feed.audience(symbol, kind.__name__)
         seats = tuple(self._driver.seats[name] for name in told if name not in (names.RISK, names.LEARNER))
-        found = self._audiences[symbol, kind] = Audience(seats, names.RISK in told, names.LEARNER in told)
+        found = self._audiences[symbol, kind] = Audience(names.exchange_of(symbol), seats, names.RISK in told, names.LEARNER in told)
         return found
 
     # -- afterwards ------------------------------------------------------------------------
@@ -124,9 +126,9 @@ class Lull:
         """Bring everyone but the strategies up to date."""
         if not items:
             return
+        self._passed(items)
         by_symbol: dict[str, list[MarketData]] = {}
-        for at, item in items:
-            self._passed(at, item)
+        for _, item in items:
             if type(item) is not Opening:
                 by_symbol.setdefault(item.symbol, []).append(item)
         self._look(items)

@@ -38,6 +38,7 @@ from runtime.lanes import Delivery
 from strategies.strategy import Strategy
 
 SECOND = 1_000_000_000
+DAY_NS = 86_400 * SECOND
 LEAD_NS = 10 * SECOND
 """How long before the first piece of data everything starts, so that the connections are reconciled by then."""
 
@@ -64,6 +65,7 @@ class Session:
         self.driver = Driver(self._quiet, self.ledger.written)
         self.prices = Prices()
         self.counts: Counter[str] = Counter()
+        self._closes: dict[str, float] = {}
         self.venues = {
             venue: BacktestVenue(self.driver, venue, own, told.cash, told.latency_ns, told.seed)
             for venue, own in told.instruments.items()
@@ -89,7 +91,7 @@ class Session:
             driver.seat(Seat(names.exchange(venue), brain, EXCHANGE_KINDS, watched))
         for plan in plans:
             peers = (names.BUS, *dict.fromkeys(map(names.exchange_of, plan.every)))
-            strategy = factory.build(settings, plan, owner, delivery=Delivery.ALL)
+            strategy = factory.build(settings, plan, owner, delivery=Delivery.ALL, sample_ns=DAY_NS)
             symbol = "" if plan.symbols else plan.symbol
             driver.seat(Seat(plan.cell, strategy, STRATEGY_KINDS, peers, symbol))
 
@@ -125,14 +127,27 @@ class Session:
         driver = self.driver
         driver.advance(at_ns)
         driver.now = at_ns
-        self.venues[item.symbol.partition(":")[0]].take(item)
+        self._venue(item.symbol).take(item)
         driver.drain()
         self._told(at_ns, item)
 
-    def _passed(self, at_ns: int, item: MarketData | Opening) -> None:
+    def _passed(self, items: Sequence[Item]) -> None:
         """Take in what nobody has anything to do about."""
-        self.venues[item.symbol.partition(":")[0]].move(item)
-        self._told(at_ns, item)
+        if not all(type(item) is Bar or type(item) is Opening for _, item in items):
+            for at_ns, item in items:
+                self._venue(item.symbol).move(item.symbol, (item,))
+                self._told(at_ns, item)
+            return
+        moves: dict[str, list[MarketData | Opening]] = {}
+        for at_ns, item in items:
+            symbol = item.symbol
+            moves.setdefault(symbol, []).append(item)
+            if isinstance(item, Bar):
+                self._closes[symbol] = item.close
+                self._told(at_ns, item)
+        self._closes.clear()
+        for symbol, own in moves.items():
+            self._venue(symbol).move(symbol, own)
 
     def _told(self, at_ns: int, item: MarketData | Opening) -> None:
         """Note a piece of data, and what is held at its moment, for the tables."""
@@ -163,7 +178,13 @@ class Session:
 
     def mark(self, symbol: str) -> Decimal:
         """The price that ``symbol`` is valued at."""
-        return self.venues[symbol.partition(":")[0]].mark(symbol)
+        return self._venue(symbol).mark(symbol)
+
+    def _venue(self, symbol: str) -> BacktestVenue:
+        return self.venues[symbol.partition(":")[0]]
 
     def _price(self, symbol: str) -> float:
-        return float(self.mark(symbol))
+        """The mark, as float64; that of a bar which the venue is to be told of."""
+        close = self._closes.get(symbol)
+        venue = self._venue(symbol)
+        return float(venue.mark(symbol) if close is None else venue.exact(symbol, close))

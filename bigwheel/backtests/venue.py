@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 
 from actors import names
@@ -11,7 +12,7 @@ from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Opening
 from exchanges.matching.record import Changes
 from exchanges.model.instrument import Instrument
-from exchanges.model.market import MarketData
+from exchanges.model.market import Bar, MarketData
 from exchanges.model.venue import (
     VENUE_PORT,
     BalanceReport,
@@ -70,12 +71,17 @@ class BacktestVenue:
         self._driver.deliver(self.connection, data, VENUE_PORT)
         self._changed(changes)
 
-    def move(self, data: MarketData | Opening) -> None:
+    def move(self, symbol: str, data: Sequence[MarketData | Opening]) -> None:
         """Let data move a market in which no order works; the connection is told of them otherwise."""
-        if isinstance(data, Opening):
-            self._open_bar(data)
-        else:
-            self.books.take(data)
+        books = self.books
+        if books.barred(symbol) and all(type(each) is Bar or type(each) is Opening for each in data):
+            books.pass_bars(symbol, [each.price if type(each) is Opening else each for each in data])
+            return
+        for each in data:
+            if isinstance(each, Opening):
+                self._open_bar(each)
+            else:
+                books.take(each)
 
     def _open_bar(self, opening: Opening) -> None:
         """The first trade of a bar, which orders that wait for the market meet; nobody is told of it yet."""
@@ -135,6 +141,10 @@ class BacktestVenue:
     def equity(self) -> Decimal:
         """The account's cash and what it holds, at the last prices."""
         return self.books.engine.accounts[ACCOUNT].equity(self.books.engine.mark)
+
+    def exact(self, symbol: str, price: float) -> Decimal:
+        """A price of the market on the symbol's tick."""
+        return self.books.engine.markets[symbol].external.exact(price)
 
     def mark(self, symbol: str) -> Decimal:
         """The price that ``symbol`` is valued at."""

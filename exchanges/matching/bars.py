@@ -8,6 +8,10 @@ from exchanges.model.market import Bar
 from exchanges.model.order import Side
 
 
+TRADES = 4
+"""The trades that a bar is walked by."""
+
+
 def path(bar: Bar, before: float, lot: float) -> Iterator[tuple[float, float, Side]]:
     """The bar as four trades: price, size and taker side.
 
