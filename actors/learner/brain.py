@@ -108,14 +108,15 @@ class LearnerBrain:
             ctx.count("learner.market_data_unusable")
             return
         track = self._state.tracks.setdefault(data.symbol, Track())
-        track.add(data, price, ctx.now, self._settings.horizon_ns // 100)
+        track.add(data, ctx.now, self._settings.horizon_ns // 100)
         if self._state.caught_up and track.last_ns >= self._due_of(data.symbol):
             self._settle(data.symbol, ctx)
 
     def absorb(self, data: Sequence[MarketData]) -> None:
-        """Take in market data of one symbol, each as of when it was received, where ``due_ns`` says none of it is due."""
+        """Take in market data of one symbol, each as of when it was received; see ``due_ns`` for how many."""
         track = self._state.tracks.setdefault(data[0].symbol, Track())
-        track.extend(data, self._settings.horizon_ns // 100)
+        if priced := [each for each in data if 0 < last_price(each) < math.inf]:
+            track.extend(priced, self._settings.horizon_ns // 100)
 
     def due_ns(self) -> int:
         """The first moment at which market data, or that there are none, may lead to a lesson."""

@@ -159,79 +159,73 @@ class RiskBrain:
         if known is None or data.recv_ns >= known.recv_ns:
             self._state.book.marks[data.symbol] = Mark(mid, bid, ask, data.recv_ns)
 
-    def absorb(self, data: Sequence[MarketData], looks: Sequence[int]) -> None:
+    def absorb(self, data: Sequence[MarketData], looks: Sequence[int] = ()) -> None:
         """Take in market data in the order of time, as one by one would be.
 
         Args:
             data: of any symbols, each as of when it was received.
-            looks: the places of those after which the timer came round, as far as nothing came of it but
-                a new peak: see ``bears``.
+            looks: the places of those after which the timer came round (-1: before the first), where nothing came of
+                it but a new peak; see ``bears``.
         """
+        if looks:
+            self._look(data, looks)
         by_symbol: dict[str, list[MarketData]] = {}
         for each in data:
             by_symbol.setdefault(each.symbol, []).append(each)
-        self._look(data, looks)
         for symbol, own in by_symbol.items():
-            market = self._state.markets.setdefault(symbol, Market())
-            priced = [(each, price) for each in own if 0 < (price := last_price(each)) < math.inf]
-            for each, price in priced:
-                market.take(each, price, self._settings)
-            if priced:
-                self._priced(*priced[-1])
+            prices = list(map(last_price, own))
+            if not all(0 < price < math.inf for price in prices):
+                own = [each for each, price in zip(own, prices, strict=True) if 0 < price < math.inf]
+                prices = list(map(last_price, own))
+            if own:
+                self._state.markets.setdefault(symbol, Market()).extend(own, prices, self._settings)
+                self._priced(own[-1], prices[-1])
 
     @property
-    def held(self) -> list[str]:
-        """The symbols that are held."""
-        return [symbol for symbol, position in self._state.book.positions.items() if position.quantity]
+    def held(self) -> dict[str, float]:
+        """What is held, with the price it is valued at."""
+        book = self._state.book
+        return {symbol: float(book.price(symbol)) for symbol, held in book.positions.items() if held.quantity}
 
     def _look(self, data: Sequence[MarketData], looks: Sequence[int]) -> None:
         """Note the highest profit there was at any look."""
         book, held = self._state.book, self.held
-        if not held or not looks:
-            return
         if len(held) == 1:
-            looks = [self._best(data, looks, held[0])]
+            looks = [self._best(data, looks, *held.items())]
         after = 0
         for look in looks:
-            for each in data[after : look + 1]:
-                if each.symbol in held and 0 < (price := last_price(each)) < math.inf:
-                    self._priced(each, price)
+            for each in {each.symbol: each for each in data[after : look + 1] if last_price(each) > 0}.values():
+                self._priced(each, last_price(each))
             after = look + 1
             self._state.account.drawdown(book.profit())
 
-    def _best(self, data: Sequence[MarketData], looks: Sequence[int], symbol: str) -> int:
+    def _best(self, data: Sequence[MarketData], looks: Sequence[int], held: tuple[str, float]) -> int:
         """The look at which the price of the one symbol that is held was best."""
-        book = self._state.book
-        long = book.positions[symbol].quantity > 0
-        found, best, price, at = looks[0], -math.inf, float(book.price(symbol)), 0
+        symbol, price = held
+        long = self._state.book.positions[symbol].quantity > 0
+        found, best, at = looks[0], -math.inf, 0
         for look in looks:
             for each in data[at : look + 1]:
                 if each.symbol == symbol:
                     price = last_price(each) or price
             at = look + 1
-            worth = price if long else -price
-            if worth > best:
+            if (worth := price if long else -price) > best:
                 found, best = look, worth
         return found
 
-    def bears(self, lows: Mapping[str, float], highs: Mapping[str, float]) -> bool:
-        """Whether no limit on losses is reached, whatever prices between these held symbols have."""
+    def bears(self, bands: Mapping[str, tuple[float, float]]) -> bool:
+        """Whether no limit on losses is reached while the prices of what is held stay within these."""
         held, settings = self._state, self._settings
         if held.pending or held.latest.state is not TradingState.ACTIVE:
             return not held.pending
-        book, profit = held.book, held.book.profit()
-        worst = best = profit
-        for symbol, position in book.positions.items():
-            if not position.quantity or symbol not in lows:
-                continue
+        book = held.book
+        worst = best = book.profit()
+        for symbol, band in bands.items():
+            position, rate = book.position(symbol), book.rate(symbol)
             now = position.unrealized(book.price(symbol))
-            ends = [
-                (position.unrealized(Decimal(str(price))) - now) * book.rate(symbol)
-                for price in (lows[symbol], highs[symbol])
-            ]
-            worst, best = worst + min(0, *ends), best + max(0, *ends)
-        fallen = max(held.account.peak, best) - worst
-        equity = held.equity - (best - worst)
+            ends = [(position.unrealized(Decimal(str(price))) - now) * rate for price in band]
+            worst, best = worst + min(ends), best + max(ends)
+        fallen, equity = max(held.account.peak, best) - worst, held.equity - (best - worst)
         within = drawdown_share(fallen, equity) < settings.max_drawdown
         return book.day_start - worst < settings.daily_loss and equity > 0 and within
 

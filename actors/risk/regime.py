@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
@@ -30,13 +31,15 @@ class Regime(msgspec.Struct):
 
     def take(self, at_ns: int, price: float, settings: RegimeSettings) -> None:
         """Take in a price."""
-        closed = self.series.take(at_ns, price, settings.grid_ns, settings.window + 1)
-        if not closed:
-            return
-        for before, after in pairwise(self.series.closes[-closed - 1 :]):
-            self.count += 1
-            share = max(1 / self.count, 2 / (settings.long + 1))
-            self.long += share * (math.log(after / before) ** 2 - self.long)
+        self.extend((at_ns,), (price,), settings)
+
+    def extend(self, times: Sequence[int], prices: Sequence[float], settings: RegimeSettings) -> None:
+        """Take in prices of these times, in ns."""
+        series, least = self.series, 2 / (settings.long + 1)
+        for closed in series.extend(times, prices, settings.grid_ns, settings.window + 1):
+            for before, after in pairwise(series.closes[-closed - 1 :]):
+                self.count += 1
+                self.long += max(1 / self.count, least) * (math.log(after / before) ** 2 - self.long)
 
     def label(self, settings: RegimeSettings) -> str:
         """The label as of the last step of the grid that has ended; ``UNKNOWN`` without enough of them."""

@@ -1,4 +1,4 @@
-"""Runs brains in one thread on virtual time: messages by direct calls, timers in a heap, a journal that keeps nothing."""
+"""Runs brains in one thread on virtual time: messages by direct calls, timers in a heap, records that nobody keeps."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +55,29 @@ class Equity:
         columns["cash"].append(self._cash)
         columns["exposure"].append(net)
         columns["gross_exposure"].append(gross)
+
+    def extend(self, symbol: str, times: Sequence[int], prices: Sequence[float]) -> bool:
+        """Rows for moments at which one symbol has these prices; whether that can be done so.
+
+        It can where nothing else is held, and each moment is due.
+        """
+        held, count = self._held, len(times)
+        if any(name != symbol for name, _ in held) or not count or not self.due(times[0]):
+            return False
+        if any(after - before < self._sample_ns for before, after in pairwise(times)):
+            return False
+        if self._times and self._times[-1] >= times[0]:
+            return False
+        quantity = held[0][1] if held else 0.0
+        worths = [quantity * price for price in prices] if held else [0.0] * count
+        columns = self._columns
+        self._times.extend(times)
+        columns["equity"].extend([self._base + worth for worth in worths])
+        columns["cash"].extend([self._cash] * count)
+        columns["exposure"].extend(worths)
+        columns["gross_exposure"].extend(map(abs, worths))
+        self._next_ns = times[-1] + self._sample_ns
+        return True
 
     def table(self) -> pa.Table:
         """All rows, with the drawdown: the fall from the highest equity so far as a fraction of it."""

@@ -1,14 +1,14 @@
 """Market data while nothing is under way: strategies see them one by one, everyone else gets them together afterwards.
 
 No signal, order or flow is open then, so nobody but a strategy can answer to market data, as long as nothing falls due.
-What falls due (a timer, a lesson, a question to the venue, a new day, a limit on losses) ends the lull before the data
-that reach it. The same data taken one by one lead to the same decisions at the same moments.
+What falls due (a timer, a question to the venue, a new day, a limit on losses that comes near) ends the lull before the
+data that reach it. The same data taken one by one lead to the same decisions at the same moments.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from actors import names
@@ -20,12 +20,14 @@ from bigwheel.backtests.driver import NEVER, Driver, Seat
 from bigwheel.backtests.feed import Item, Opening
 from exchanges.model.market import MarketData, last_price
 
-_MOST = 64
-"""Pieces of data of which the range of prices is looked at together."""
+_BANDS = (0.05, 0.01, 0.002)
+"""How far prices may move, as a fraction, before it is asked again whether a limit on losses is near."""
+_MOST = 4_096
+"""Pieces of data in one lull."""
 
 
 class Audience(NamedTuple):
-    """Who is sent one kind of a symbol's data."""
+    """Who is sent one kind of a symbol's data, and by whom."""
 
     sender: str
     strategies: tuple[Seat, ...]
@@ -57,110 +59,126 @@ class Lull:
     def take(self, items: Sequence[Item], start: int) -> int:
         """Take in the data from ``start`` on as far as the lull lasts; returns the place of the first that was not.
 
-        The one that a strategy has answered to is the last of them.
+        One that leads to a message of a strategy or the learner is the last of them.
         """
-        driver = self._driver
-        until, end = self._until(items, start)
-        queue, planned, audiences = driver.queue, driver.planned, self._audiences
-        place = start
+        driver, until = self._driver, self._until()
+        bands = self._bands() if until else None
+        if bands is None:
+            return start
+        planned, audiences, due_ns = driver.planned, self._audiences, self._learner.due_ns()
+        end = min(start + _MOST, len(items))
         for place in range(start, end):
             at, item = items[place]
             if at >= until or (planned and planned[0][0] < at):
+                end = place
                 break
-            if type(item) is Opening:
+            if isinstance(item, Opening):
                 continue
+            if bands and item.symbol in bands:
+                low, high = bands[item.symbol]
+                if not low <= (last_price(item) or low) <= high:
+                    end = place
+                    break
             audience = audiences.get((item.symbol, type(item))) or self._audience(item)
             driver.now = at
             for seat in audience.strategies:
                 driver.hand(seat, item, audience.sender)
-            if queue:
+            if driver.queue or at >= due_ns:
                 self._answered(items, start, place)
                 return place + 1
-        else:
-            place = end
-        self._absorb(items[start:place])
-        return place
+        self._absorb(items[start:end])
+        return end
 
     def _answered(self, items: Sequence[Item], start: int, place: int) -> None:
-        """Let everyone else catch up with a strategy that has something to say, and then hear it."""
+        """Let everyone else catch up with a strategy that may have something to say, and then hear it."""
         driver = self._driver
         said = list(driver.queue)
         driver.queue.clear()
-        self._absorb(items[start:place])
-        at = items[place][0]
-        driver.advance(at)
-        driver.now = at
-        self._absorb(items[place : place + 1])
+        if said:
+            self._absorb(items[start:place])
+            driver.advance(items[place][0])
+            start = place
+        self._absorb(items[start : place + 1], answered=True)
         driver.queue.extend(said)
         driver.drain()
 
     # -- how long it lasts -----------------------------------------------------------------
 
-    def _until(self, items: Sequence[Item], start: int) -> tuple[int, int]:
-        """The moment that ends the lull, and the place after the last piece of data that may be in it."""
-        driver, risk = self._driver, self._risk
-        end = min(start + _MOST, len(items))
-        revision = sum(brain.feed.revision for brain in self._exchanges.values())
+    def _until(self) -> int:
+        """The moment that ends the lull; 0 if there is none."""
+        driver, brains = self._driver, self._exchanges.values()
+        revision = sum(brain.feed.revision for brain in brains)
         if revision != self._revision:
             self._revision = revision
             self._audiences.clear()
-        if not all(brain.idle for brain in self._exchanges.values()):
-            return 0, start
-        held = risk.held
-        if held and not risk.bears(*_range(items[start:end], held)):
-            return 0, start
-        asked = min(brain.due_ns or NEVER for brain in self._exchanges.values())
-        tomorrow = (driver.now // DAY_NS + 1) * DAY_NS
-        return min(asked, tomorrow, self._learner.due_ns()), end
+        if not all(brain.idle for brain in brains):
+            return 0
+        asked = min(brain.due_ns or NEVER for brain in brains)
+        return min(asked, (driver.now // DAY_NS + 1) * DAY_NS)
+
+    def _bands(self) -> dict[str, tuple[float, float]] | None:
+        """Between which prices of what is held no limit on losses is reached; ``None`` if that is not sure."""
+        prices = self._risk.held
+        if not prices:
+            return {}
+        for width in _BANDS:
+            bands = {symbol: (price * (1 - width), price * (1 + width)) for symbol, price in prices.items()}
+            if self._risk.bears(bands):
+                return bands
+        return None
 
     def _audience(self, data: MarketData) -> Audience:
         symbol, kind = data.symbol, type(data)
-        told = self._exchanges[symbol.partition(":")[0]].feed.audience(symbol, kind.__name__)
-        seats = tuple(self._driver.seats[name] for name in told if name not in (names.RISK, names.LEARNER))
-        found = self._audiences[symbol, kind] = Audience(names.exchange_of(symbol), seats, names.RISK in told, names.LEARNER in told)
+        found = self._audiences.get((symbol, kind))
+        if found is None:
+            told = self._exchanges[symbol.partition(":")[0]].feed.audience(symbol, kind.__name__)
+            seats = tuple(self._driver.seats[name] for name in told if name not in (names.RISK, names.LEARNER))
+            found = Audience(names.exchange_of(symbol), seats, names.RISK in told, names.LEARNER in told)
+            self._audiences[symbol, kind] = found
         return found
 
     # -- afterwards ------------------------------------------------------------------------
 
-    def _absorb(self, items: Sequence[Item]) -> None:
-        """Bring everyone but the strategies up to date."""
+    def _absorb(self, items: Sequence[Item], *, answered: bool = False) -> None:
+        """Bring everyone but the strategies up to date; the last piece of data the learner may answer."""
         if not items:
             return
+        driver = self._driver
+        driver.now = items[-1][0]
         self._passed(items)
         by_symbol: dict[str, list[MarketData]] = {}
         for _, item in items:
-            if type(item) is not Opening:
+            if not isinstance(item, Opening):
                 by_symbol.setdefault(item.symbol, []).append(item)
-        self._look(items)
+        self._look(by_symbol)
         for symbol, data in by_symbol.items():
             self._exchanges[symbol.partition(":")[0]].absorb(data)
-            if followed := [each for each in data if self._audiences[symbol, type(each)].learner]:
+            followed = self._for(data, "learner")
+            last = followed.pop() if answered and followed and followed[-1] is items[-1][1] else None
+            if followed:
                 self._learner.absorb(followed)
-        self._driver.now = items[-1][0]
+            if last is not None:
+                driver.hand(driver.seats[names.LEARNER], last, names.exchange_of(symbol))
 
-    def _look(self, items: Sequence[Item]) -> None:
+    def _for(self, data: list[MarketData], who: str) -> list[MarketData]:
+        """What of a symbol's data is sent to risk or to the learner."""
+        told = {kind: getattr(self._audience(each), who) for kind, each in {type(each): each for each in data}.items()}
+        return [each for each in data if told[type(each)]]
+
+    def _look(self, by_symbol: dict[str, list[MarketData]]) -> None:
         """Bring the risk supervisor up to date, with the looks its timer would have taken on the way."""
-        data: list[MarketData] = []
-        looks: list[int] = []
-        due, period = self._driver.period(names.RISK) if self._risk.held else (NEVER, 1)
-        turn = -1
-        for at, item in items:
-            passed = (at - 1 - due) // period
+        told = [self._for(data, "risk") for data in by_symbol.values()]
+        if not self._risk.held:
+            for data in told:
+                self._risk.absorb(data)
+            return
+        data = told[0] if len(told) == 1 else sorted(chain.from_iterable(told), key=lambda each: each.recv_ns)
+        due, period = self._driver.period(names.RISK)
+        looks, turn = [], -1
+        # The timer comes round before data that are there a turn later than those before.
+        for place, each in enumerate(data):
+            passed = (each.recv_ns - 1 - due) // period
             if passed > turn:
                 turn = passed
-                looks.append(len(data) - 1)
-            if type(item) is not Opening and self._audiences[item.symbol, type(item)].risk:
-                data.append(item)
-        if data or looks:
-            self._risk.absorb(data, looks)
-
-
-def _range(items: Sequence[Item], symbols: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
-    """The lowest and the highest price of each of these symbols, where there are any."""
-    lows: dict[str, float] = {}
-    highs: dict[str, float] = {}
-    for _, item in items:
-        symbol = item.symbol
-        if symbol in symbols and type(item) is not Opening and 0 < (price := last_price(item)) < math.inf:
-            lows[symbol], highs[symbol] = min(lows.get(symbol, price), price), max(highs.get(symbol, price), price)
-    return lows, highs
+                looks.append(place - 1)
+        self._risk.absorb(data, looks)

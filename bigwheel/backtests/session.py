@@ -139,15 +139,29 @@ class Session:
                 self._told(at_ns, item)
             return
         moves: dict[str, list[MarketData | Opening]] = {}
-        for at_ns, item in items:
-            symbol = item.symbol
-            moves.setdefault(symbol, []).append(item)
-            if isinstance(item, Bar):
-                self._closes[symbol] = item.close
-                self._told(at_ns, item)
-        self._closes.clear()
+        for _, item in items:
+            moves.setdefault(item.symbol, []).append(item)
+        if len(moves) == 1:
+            self._bars(items[0][1].symbol, [item for _, item in items if type(item) is Bar])
+        else:
+            for at_ns, item in items:
+                if type(item) is Bar:
+                    self._closes[item.symbol] = item.close
+                    self._told(at_ns, item)
+            self._closes.clear()
         for symbol, own in moves.items():
             self._venue(symbol).move(symbol, own)
+
+    def _bars(self, symbol: str, bars: Sequence[Bar]) -> None:
+        """Note bars of one symbol while no other has any."""
+        self.counts["Bar"] += len(bars)
+        self.prices.extend(symbol, bars)
+        times = [bar.recv_ns for bar in bars]
+        if not self.ledger.equity.extend(symbol, times, [bar.close for bar in bars]):
+            for bar in bars:
+                self._closes[symbol] = bar.close
+                self.ledger.sample(bar.recv_ns, self._price)
+            self._closes.clear()
 
     def _told(self, at_ns: int, item: MarketData | Opening) -> None:
         """Note a piece of data, and what is held at its moment, for the tables."""
@@ -155,7 +169,7 @@ class Session:
             return
         self.counts[type(item).__name__] += 1
         if isinstance(item, Bar):
-            self.prices.take(item)
+            self.prices.extend(item.symbol, (item,))
         self.ledger.sample(at_ns, self._price)
 
     def finish(self) -> None:
@@ -184,7 +198,6 @@ class Session:
         return self.venues[symbol.partition(":")[0]]
 
     def _price(self, symbol: str) -> float:
-        """The mark, as float64; that of a bar which the venue is to be told of."""
+        """What rows of equity are valued at: the mark, or the close of a bar that the venue is still to be told of."""
         close = self._closes.get(symbol)
-        venue = self._venue(symbol)
-        return float(venue.mark(symbol) if close is None else venue.exact(symbol, close))
+        return self._venue(symbol).price(symbol) if close is None else close

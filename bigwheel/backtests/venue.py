@@ -74,9 +74,12 @@ class BacktestVenue:
     def move(self, symbol: str, data: Sequence[MarketData | Opening]) -> None:
         """Let data move a market in which no order works; the connection is told of them otherwise."""
         books = self.books
-        if books.barred(symbol) and all(type(each) is Bar or type(each) is Opening for each in data):
-            books.pass_bars(symbol, [each.price if type(each) is Opening else each for each in data])
-            return
+        moves = [each.price if isinstance(each, Opening) else each for each in data]
+        if books.barred(symbol):
+            bars: list[Bar | float] = [each for each in moves if isinstance(each, Bar | float)]
+            if len(bars) == len(moves):
+                books.pass_bars(symbol, bars)
+                return
         for each in data:
             if isinstance(each, Opening):
                 self._open_bar(each)
@@ -142,10 +145,11 @@ class BacktestVenue:
         """The account's cash and what it holds, at the last prices."""
         return self.books.engine.accounts[ACCOUNT].equity(self.books.engine.mark)
 
-    def exact(self, symbol: str, price: float) -> Decimal:
-        """A price of the market on the symbol's tick."""
-        return self.books.engine.markets[symbol].external.exact(price)
-
     def mark(self, symbol: str) -> Decimal:
         """The price that ``symbol`` is valued at."""
         return self.books.engine.mark(symbol)
+
+    def price(self, symbol: str) -> float:
+        """The same as float64, as it was heard."""
+        market = self.books.engine.markets[symbol]
+        return float(market.mark()) if market.marked else market.external.last_price or float(market.mark())

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from exchanges.model.market import Bar
 from exchanges.model.order import Side
 
-
 TRADES = 4
 """The trades that a bar is walked by."""
 

@@ -138,7 +138,7 @@ class ExternalMarket:
             self._stale = True
 
     def passed(self, moves: int, price: float) -> None:
-        """So many trades as ``traded`` would note, the last of them at ``price``; more must follow before a ladder is asked for."""
+        """As many trades as that, the last at ``price``; ``traded`` must follow before a ladder is asked for."""
         self._last = price
         self.generation += moves
 

@@ -98,7 +98,7 @@ def test_a_verdict_bears_the_regime_and_a_restart_goes_on_from_where_it_was() ->
         desk.ctx.now += SECOND
         desk.ctx.deliver(desk.brain, make_trade(price, ts=desk.ctx.now, seq=step), EXCHANGE)
     regime = state.decode(desk.brain.snapshot()).markets[BTC].regime
-    assert regime.label in NAMES
+    assert regime.label(SETTINGS) in NAMES
     desk.refresh()
     assert desk.ask(desk.signal()).regime == regime.label(SETTINGS)
     desk.restart(desk.brain.snapshot())

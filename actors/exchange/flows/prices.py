@@ -38,8 +38,12 @@ class Prices:
             self._put(symbol, Source.LAST, last_price(data), now)
 
     def absorb(self, data: Sequence[MarketData]) -> None:
-        """Remember what many pieces of data say, each as of when it was received: the newest of each kind."""
-        newest = {type(each): each for each in data}
+        """Remember what many pieces of data say, each as of when it was received: of each kind the newest prices."""
+        newest: dict[type[MarketData], MarketData] = {}
+        for each in data:
+            if last_price(each) > 0 or isinstance(each, Ticker):
+                newest.pop(type(each), None)
+                newest[type(each)] = each
         for each in newest.values():
             self.take(each, each.recv_ns)
 
