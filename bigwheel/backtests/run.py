@@ -61,14 +61,14 @@ def backtest(
         ConfigError, DataError: the configuration or the data can't be read.
     """
     began = time.perf_counter()
-    wanted = _symbols(symbols)
-    first_ns, end_ns = _span(start, end)
+    wanted = symbols_of(symbols)
+    first_ns, end_ns = span_ns(start, end)
     owner = strategy if isinstance(strategy, type) else resolve(strategy)
     name = owner.__name__ if isinstance(strategy, type) else strategy
     told = dict(params or {})
     trial = owner.create(wanted[0], told, "", wanted if owner.together else ())
     with Feed(Path(data), wanted, first_ns, end_ns) as feed:
-        _ensure_watched(trial, feed, wanted)
+        ensure_watched(trial, feed, wanted)
         settings = _settings(config, feed, wanted, name, told)
         terms = _terms(settings, feed, wanted, cash, costs, latency_ms, seed)
         session = Session(settings, _plans(settings, owner, wanted), owner, terms)
@@ -76,7 +76,8 @@ def backtest(
     return _result(session, told, wanted, span, time.perf_counter() - began)
 
 
-def _symbols(symbols: str | Sequence[str]) -> tuple[str, ...]:
+def symbols_of(symbols: str | Sequence[str]) -> tuple[str, ...]:
+    """The symbols, each once, told one by one or with commas; ``BacktestError`` for anything else."""
     told = symbols.split(",") if isinstance(symbols, str) else symbols
     wanted = tuple(symbol.strip() for symbol in told)
     try:
@@ -85,7 +86,8 @@ def _symbols(symbols: str | Sequence[str]) -> tuple[str, ...]:
         raise BacktestError(f"{error}; name symbols as bybit:BTCUSDT") from error
 
 
-def _span(start: Moment, end: Moment) -> tuple[int, int]:
+def span_ns(start: Moment, end: Moment) -> tuple[int, int]:
+    """The first moment and the one after the last; ``BacktestError`` if none lies between."""
     first_ns, end_ns = _moment(start, 0), _moment(end, FOR_EVER_NS)
     if first_ns >= end_ns:
         raise BacktestError(f"expected a start before the end, found {start} and {end}; swap or widen them")
@@ -100,7 +102,7 @@ def _moment(told: Moment, otherwise: int) -> int:
     return told if isinstance(told, int) else moment_ns(told)
 
 
-def _ensure_watched(strategy: Strategy, feed: Feed, symbols: tuple[str, ...]) -> None:
+def ensure_watched(strategy: Strategy, feed: Feed, symbols: tuple[str, ...]) -> None:
     """What it listens to is in the data. Bars of other lengths are put together from what there is."""
     for symbol in symbols if not strategy.timeframes else ():
         there = feed.kinds(symbol)
