@@ -55,15 +55,10 @@ class Walk(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The data's first moment, the one after the last, and the length of the longest bars (0 without bars)."""
+    """The data's first moment, and the one after the last."""
 
     first_ns: int
     end_ns: int
-    bar_ns: int
-
-    def known(self, end_ns: int) -> int:
-        """Where data must end so that nothing of them is known later than ``end_ns``; a bar is when it is over."""
-        return end_ns - self.bar_ns + 1 if self.bar_ns else end_ns
 
 
 def span_of(feed: Feed) -> Span:
@@ -73,11 +68,11 @@ def span_of(feed: Feed) -> Span:
         SweepError: there are none.
     """
     held = [each for each in map(feed.catalog.holding, feed.series) if each.rows]
-    if not held:
-        raise SweepError("expected market data, found none; give other data")
-    end_ns = max(each.last_ns + max(each.series.interval_ns, 1) for each in held)
-    bar_ns = max(each.interval_ns for each in feed.series)
-    return Span(max(feed.start_ns, min(each.first_ns for each in held)), min(feed.end_ns, end_ns), bar_ns)
+    first_ns = max(feed.start_ns, min((each.first_ns for each in held), default=feed.end_ns))
+    end_ns = max((each.last_ns + max(each.series.interval_ns, 1) for each in held), default=0)
+    if first_ns >= min(feed.end_ns, end_ns):
+        raise SweepError("expected market data between start and end, found none; widen the span")
+    return Span(first_ns, min(feed.end_ns, end_ns))
 
 
 class Forward:
@@ -88,7 +83,7 @@ class Forward:
     """
 
     def __init__(self, terms: Terms, told: WalkForward, span: Span, combinations: Sequence[Params]) -> None:
-        self._terms, self._span = terms, span
+        self._terms = terms
         self._each = windows(told, span.first_ns, span.end_ns)
         self._combinations = combinations
 
@@ -98,9 +93,12 @@ class Forward:
         return len(self._each) * (len(self._combinations) + 1)
 
     def run(self, runner: Runner, metric: str) -> Walk:
-        """Train in all windows, then test in each what was best by ``metric`` there."""
+        """Train in all windows, then test in each what was best by ``metric`` there.
+
+        A bar belongs to a window if it begins and ends in it, so that no training knows of anything after it.
+        """
         cases = [
-            self._terms.case(params, window.train_ns, self._span.known(window.test_ns))
+            self._terms.case(params, window.train_ns, window.test_ns)
             for window in self._each
             for params in self._combinations
         ]
@@ -108,9 +106,7 @@ class Forward:
         size = len(self._combinations)
         chosen = [best(outcomes[at : at + size], metric) for at in range(0, len(cases), size)]
         tests = {
-            place: self._terms.case(
-                self._combinations[choice], window.test_ns, self._span.known(window.end_ns), tables=True
-            )
+            place: self._terms.case(self._combinations[choice], window.test_ns, window.end_ns, tables=True)
             for place, (window, choice) in enumerate(zip(self._each, chosen, strict=True))
             if choice is not None
         }

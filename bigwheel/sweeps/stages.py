@@ -146,7 +146,7 @@ def _report(made: Made, names: tuple[str, ...], wanted: Wanted, folder: Path) ->
     table = made.table if made.windows is None else None
     bare = wanted.metric.removeprefix("-")
     shown = named(bare, names)
-    if table is not None and shown != wanted.metric:
+    if table is not None and wanted.metric.startswith("-"):
         # The map shows the highest value as the best one.
         values = [score({bare: value}, wanted.metric) for value in table[shown].to_pylist()]
         table, shown = table.append_column(wanted.metric, pa.array(values, pa.float64())), wanted.metric
