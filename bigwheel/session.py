@@ -114,7 +114,8 @@ def start_ray(settings: Settings, *, loopback: bool = False) -> Any:
                 dashboard_host="127.0.0.1",
                 **options,
             )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except Exception as error:
+        # Where one of its servers does not stand in time, Ray raises an error of no type of its own.
         where = settings.ray.address or "this machine"
         raise SessionError(
             f"expected a Ray cluster on {where}, found: {error}; check --address, or leave it out to start one here"

@@ -145,7 +145,8 @@ def _walked(told: dict[str, Any]) -> None:
     metric = told["metric"].removeprefix("-")
     table = Table("test from", "to", "chosen", f"{metric} in training", "in test", "return in test", box=None)
     for row in told["rows"]:
-        chosen = json.dumps(row["params"]) if row["params"] is not None else row["error"]
+        params = row["params"]
+        chosen = row["error"] if params is None else ", ".join(f"{name} {params[name]}" for name in told["swept"])
         times = (stamp(row["test_from_ns"])[:16], stamp(row["test_to_ns"])[:16])
         table.add_row(*times, chosen, *(_brief(row[name]) for name in ("inside", "outside", "outside_return")))
     terminal().print(table)

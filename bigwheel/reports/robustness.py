@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from bigwheel.reports.tables import Cell, count, number, share, table, text, words
+from bigwheel.reports.tables import NONE, Cell, count, number, share, table, text, words
 
 Json = dict[str, Any]
 
@@ -26,7 +26,7 @@ def windows(told: Json) -> str:
         [
             text(_day(row["test_from_ns"])),
             text(_day(row["test_to_ns"])),
-            words(_params(row["params"]) if row["params"] is not None else row["error"]),
+            words(_params(row["params"], told["swept"]) if row["params"] is not None else row["error"]),
             _figure(row["inside"]),
             _figure(row["outside"]),
             share(row["inside_return"], tone=True),
@@ -73,9 +73,9 @@ def _day(ns: int) -> str:
     return f"{dt.datetime.fromtimestamp(ns // _SECOND_NS, dt.UTC):%Y-%m-%d %H:%M}"
 
 
-def _params(params: Json) -> str:
-    return ", ".join(f"{name} {value}" for name, value in params.items())
+def _params(params: Json, swept: list[str]) -> str:
+    return ", ".join(f"{name} {params[name]}" for name in swept)
 
 
 def _figure(value: float | None) -> Cell:
-    return number(value, tone=True)
+    return Cell(NONE if value is None else f"{value:,.4g}")

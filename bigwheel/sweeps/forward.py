@@ -198,9 +198,10 @@ def _summed(summaries: Sequence[Mapping[str, Any]], start: float, final: float) 
 def walk_figures(walk: Walk, metric: str, whole: BacktestResult | None) -> Json:
     """What a walk-forward came to, JSON-ready.
 
-    ``statistics`` are those of the joined tests (``None`` if there was none), ``rows`` the windows. ``efficiency`` is
-    the mean return of tests over that of their trainings, each by unit of time (R. Pardo, *The Evaluation and
-    Optimization of Trading Strategies*, 2nd edition, 2008); ``None`` where the trainings lost.
+    ``statistics`` are those of the joined tests (``None`` if there was none), ``rows`` the windows, ``swept`` the
+    parameters that took several values. ``efficiency`` is the mean return of tests over that of their trainings, each
+    by unit of time (R. Pardo, *The Evaluation and Optimization of Trading Strategies*, 2nd edition, 2008); ``None``
+    where the trainings lost.
     """
     rows = [
         {
@@ -218,8 +219,10 @@ def walk_figures(walk: Walk, metric: str, whole: BacktestResult | None) -> Json:
         for each in walk.trained
     ]
     days = calendar_of(integers(whole.equity, "ts_ns")) if whole is not None else 0
+    values = {name: {case.params[name] for case in walk.cases} for name in walk.cases[0].params}
     told = {
         "metric": metric,
+        "swept": [name for name, each in values.items() if len(each) > 1],
         "windows": len(rows),
         "tested": len(walk.tests),
         "efficiency": _efficiency(rows),
