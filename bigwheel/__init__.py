@@ -15,8 +15,9 @@ from strategies.strategy import Strategy  # noqa: E402
 if TYPE_CHECKING:
     from bigwheel.backtests.run import backtest
     from bigwheel.runtime import Runtime
+    from bigwheel.sweeps.run import sweep
 
-__all__ = ["Runtime", "Signal", "Strategy", "StrategyParams", "backtest"]
+__all__ = ["Runtime", "Signal", "Strategy", "StrategyParams", "backtest", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,4 +30,8 @@ def __getattr__(name: str) -> Any:
         from bigwheel.backtests.run import backtest
 
         return backtest
+    if name == "sweep":
+        from bigwheel.sweeps.run import sweep
+
+        return sweep
     raise AttributeError(f"module 'bigwheel' has no attribute {name!r}; it offers {', '.join(__all__)}")

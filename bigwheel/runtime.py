@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import ray
-from ray import cloudpickle
 
 from actors import names
 from actors.gateway.requests import MANUAL
@@ -22,6 +18,7 @@ from bigwheel.client import GatewayClient
 from bigwheel.errors import SessionError, UsageError
 from bigwheel.executions import ExecutionStatus, execute, execution_status, withdraw
 from bigwheel.orders import OrderRow, named, working
+from bigwheel.pickling import pickled_class
 from bigwheel.queries import SignalRow, open_journal, select
 from bigwheel.session import Session, start_ray
 from conf import Settings, load
@@ -30,8 +27,6 @@ from exchanges.model.order import Side
 from runtime.supervision.spec import encode_spec
 from strategies.registry import resolve
 from strategies.strategy import Strategy
-
-OUR_PACKAGES = frozenset({"runtime", "conf", "exchanges", "strategies", "actors", "bigwheel"})
 
 
 class Handle:
@@ -168,7 +163,7 @@ class Runtime:
         owner = resolve(strategy) if isinstance(strategy, str) else strategy
         wanted = self._symbols(symbols)
         label = label or (strategy if isinstance(strategy, str) else owner.__name__.lower())
-        pickled = b"" if isinstance(strategy, str) else _pickle(owner)
+        pickled = b"" if isinstance(strategy, str) else pickled_class(owner)
         plan = StrategyPlan(label, "", f"{owner.__module__}:{owner.__qualname__}", dict(params or {}), dry_run, pickled)
         plans = planned(plan, wanted, together=together or owner.together)
         owner.create(wanted[0], plan.params, label, plans[0].symbols)  # what is faulty shows here, not in the actor
@@ -324,31 +319,3 @@ class Runtime:
                     raise SessionError(f"{child['name']} does not start: {child['last_exit']}")
             time.sleep(0.05)
         raise SessionError(f"expected {handle.label} to run within {deadline_s:g} s; see the logs in the store")
-
-
-def _pickle(owner: type[Strategy]) -> bytes:
-    """The class as bytes that load in another process, even where its module can't be imported there."""
-    module = inspect.getmodule(owner)
-    by_value = module is not None and _travels(module)
-    if by_value and module is not None:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return bytes(cloudpickle.dumps(owner))
-    except Exception as error:
-        # What a user's class refers to decides what goes wrong here.
-        raise UsageError(
-            f"expected {owner.__qualname__} to be picklable, found {type(error).__name__}: {error}; "
-            "keep connections, locks and open files out of the class and its module's globals"
-        ) from error
-    finally:
-        if by_value and module is not None:
-            cloudpickle.unregister_pickle_by_value(module)
-
-
-def _travels(module: ModuleType) -> bool:
-    """Whether a module has to travel by value: it is the user's own, and not installed."""
-    name = module.__name__
-    file = getattr(module, "__file__", None) or ""
-    if name == "__main__" or name.partition(".")[0] in OUR_PACKAGES:
-        return False
-    return "site-packages" not in file and name in sys.modules

@@ -11,15 +11,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bigwheel.backtests.errors import BacktestError
+from bigwheel.backtests.intake import playable, take_in
 from exchanges.catalog import Catalog, Series
 from exchanges.catalog.catalog import FOR_EVER_NS
-from exchanges.catalog.importing import import_rows
-from exchanges.catalog.loading import capitals, load
-from exchanges.catalog.shaping import Told
 from exchanges.catalog.stream import MarketStream
-from exchanges.catalog.validation import Limits
 from exchanges.model.market import Bar, MarketData
-from exchanges.recording.reader import recorded
 from exchanges.recording.schemas import BOOKS, QUOTES, TRADES
 
 EVENTS = (TRADES, QUOTES, BOOKS)
@@ -64,11 +60,6 @@ class Feed:
     """
 
     def __init__(self, path: Path, symbols: Sequence[str], start_ns: int = 0, end_ns: int = FOR_EVER_NS) -> None:
-        if not path.exists():
-            raise BacktestError(
-                f"expected market data at {path}, found nothing there; give a catalog, a recording, or a Parquet or "
-                "CSV file"
-            )
         self._open = ExitStack()
         self.catalog = self._catalog(path, symbols)
         self.series = self._chosen(path, symbols)
@@ -86,22 +77,10 @@ class Feed:
         self._open.close()
 
     def _catalog(self, path: Path, symbols: Sequence[str]) -> Catalog:
-        if path.is_dir() and recorded(path):
+        if playable(path):
             return Catalog(path)
-        _ensure_named(path, symbols)
         root = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="bigwheel-backtest-")))
-        by_venue: dict[str, list[str]] = {}
-        for symbol in symbols:
-            venue, _, native = symbol.partition(":")
-            by_venue.setdefault(venue, []).append(native)
-        for venue, natives in by_venue.items():
-            portions = load(path, Told(venue=venue, symbols=tuple(natives)))
-            report = import_rows(root, str(path), portions, limits=Limits(deviations=0))
-            if report.refused:
-                raise BacktestError(
-                    f"expected data without a fault at {path}, found: {report.refused}; look with `bigwheel data "
-                    "check`, and import it with `bigwheel data import --policy repair`"
-                )
+        take_in(path, symbols, root)
         return Catalog(root)
 
     def _chosen(self, path: Path, symbols: Sequence[str]) -> list[Series]:
@@ -196,18 +175,3 @@ class Feed:
             yield [(at, item) for at, _, _, item in waiting[:ready]]
             del waiting[:ready]
         yield [(at, item) for at, _, _, item in waiting]
-
-
-def _ensure_named(path: Path, symbols: Sequence[str]) -> None:
-    """A file that is named after a symbol is not taken for another one's.
-
-    Raises:
-        BacktestError: it would be.
-    """
-    named = capitals(path) if path.is_file() else []
-    natives = {"".join(filter(str.isalnum, symbol.partition(":")[2])) for symbol in symbols}
-    if named and not natives & set(named):
-        raise BacktestError(
-            f"expected trades, quotes, books or bars of {', '.join(symbols)} at {path}, found a file named after "
-            f"{', '.join(named)}; correct --symbols, or rename the file"
-        )

@@ -39,3 +39,15 @@ class BacktestResult(msgspec.Struct, frozen=True):
                 pq.write_table(found, folder / f"{name}.parquet", compression="zstd")
         told = {"strategy": self.strategy, "params": self.params, **self.summary}
         (folder / "summary.json").write_text(json.dumps(told, indent=2) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> BacktestResult:
+        """What ``write`` wrote there.
+
+        Raises:
+            OSError, ValueError: it isn't all there.
+        """
+        told = json.loads((folder / "summary.json").read_text())
+        found = {name: folder / f"{name}.parquet" for name in TABLES}
+        tables = {name: pq.read_table(path) for name, path in found.items() if name != "prices" or path.exists()}
+        return cls(told.pop("strategy"), told.pop("params"), told, **tables)

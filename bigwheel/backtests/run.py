@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors.strategy.plan import StrategyPlan, planned
 from bigwheel.backtests import tables
@@ -61,22 +61,57 @@ def backtest(
         ConfigError, DataError: the configuration or the data can't be read.
     """
     began = time.perf_counter()
-    wanted = _symbols(symbols)
-    first_ns, end_ns = _span(start, end)
+    wanted = symbols_of(symbols)
+    first_ns, end_ns = span_ns(start, end)
+    tried = subject(strategy, wanted, params or {})
+    with Feed(Path(data), wanted, first_ns, end_ns) as feed:
+        session = prepared(tried, feed, config, cash, costs, latency_ms, seed)
+        span = _run(session, feed)
+    return _result(session, tried.params, wanted, span, time.perf_counter() - began)
+
+
+class Subject(NamedTuple):
+    """A strategy with its parameters, tried out."""
+
+    owner: type[Strategy]
+    name: str
+    params: dict[str, Any]
+    symbols: tuple[str, ...]
+    instance: Strategy
+
+
+def subject(strategy: str | type[Strategy], symbols: tuple[str, ...], params: Mapping[str, Any]) -> Subject:
+    """The strategy, found and made once, so that what is wrong with it or its parameters is told at once.
+
+    Raises:
+        StrategyError: there is no such strategy, or the parameters are not its own.
+    """
     owner = strategy if isinstance(strategy, type) else resolve(strategy)
     name = owner.__name__ if isinstance(strategy, type) else strategy
-    told = dict(params or {})
-    trial = owner.create(wanted[0], told, "", wanted if owner.together else ())
-    with Feed(Path(data), wanted, first_ns, end_ns) as feed:
-        _ensure_watched(trial, feed, wanted)
-        settings = _settings(config, feed, wanted, name, told)
-        terms = _terms(settings, feed, wanted, cash, costs, latency_ms, seed)
-        session = Session(settings, _plans(settings, owner, wanted), owner, terms)
-        span = _run(session, feed)
-    return _result(session, told, wanted, span, time.perf_counter() - began)
+    told = dict(params)
+    instance = owner.create(symbols[0], told, "", symbols if owner.together else ())
+    return Subject(owner, name, told, symbols, instance)
 
 
-def _symbols(symbols: str | Sequence[str]) -> tuple[str, ...]:
+def prepared(
+    tried: Subject,
+    feed: Feed,
+    config: str | Settings | Mapping[str, object],
+    cash: Decimal | float | str | None,
+    costs: Mapping[str, object] | None,
+    latency_ms: float | None,
+    seed: int,
+) -> Session:
+    """Everything of a run, before its first piece of data; see ``backtest`` for the arguments and what it raises."""
+    wanted = tried.symbols
+    _ensure_watched(tried.instance, feed, wanted)
+    settings = _settings(config, feed, wanted, tried.name, tried.params)
+    terms = _terms(settings, feed, wanted, cash, costs, latency_ms, seed)
+    return Session(settings, _plans(settings, tried.owner, wanted), tried.owner, terms)
+
+
+def symbols_of(symbols: str | Sequence[str]) -> tuple[str, ...]:
+    """The symbols, each once, told one by one or with commas; ``BacktestError`` for anything else."""
     told = symbols.split(",") if isinstance(symbols, str) else symbols
     wanted = tuple(symbol.strip() for symbol in told)
     try:
@@ -85,7 +120,8 @@ def _symbols(symbols: str | Sequence[str]) -> tuple[str, ...]:
         raise BacktestError(f"{error}; name symbols as bybit:BTCUSDT") from error
 
 
-def _span(start: Moment, end: Moment) -> tuple[int, int]:
+def span_ns(start: Moment, end: Moment) -> tuple[int, int]:
+    """The first moment and the one after the last; ``BacktestError`` if none lies between."""
     first_ns, end_ns = _moment(start, 0), _moment(end, FOR_EVER_NS)
     if first_ns >= end_ns:
         raise BacktestError(f"expected a start before the end, found {start} and {end}; swap or widen them")

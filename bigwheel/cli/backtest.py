@@ -15,6 +15,7 @@ from bigwheel.cli.options import AsJson
 from bigwheel.errors import UsageError
 from bigwheel.reports import write_report
 from bigwheel.screen import terminal
+from bigwheel.sweeps import syntax
 from bigwheel.times import stamp
 
 
@@ -58,14 +59,11 @@ def backtest(
 
 
 def _param(text: str) -> tuple[str, Any]:
-    """``fast=10`` as a name and a value: JSON where it is any (numbers, true, null), else text."""
-    name, equals, value = text.partition("=")
+    """``fast=10`` as a name and a value."""
+    name, equals, told = text.partition("=")
     if not name or not equals:
         raise UsageError(f"expected --param as name=value such as fast=10, found {text!r}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
+    return name, syntax.value(told)
 
 
 def _show(result: BacktestResult) -> None:

@@ -20,13 +20,22 @@ VERSION = 1
 Json = dict[str, Any]
 
 
-def figures(result: BacktestResult, *, sweep: pa.Table | None = None, days_a_year: int | None = None) -> Json:
+def figures(
+    result: BacktestResult,
+    *,
+    sweep: pa.Table | None = None,
+    metric: str | None = None,
+    days_a_year: int | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> Json:
     """The figures of a backtest, JSON-ready: what is undefined is ``None``.
 
     Args:
         result: the backtest.
         sweep: a row for each run of a sweep that the backtest is one of; see ``sweeps.heat_map``.
+        metric: the column of it to show.
         days_a_year: 365 or 252; ``None`` goes by whether equity was noted on weekends.
+        more: what else is known of it: ``walk_forward`` and ``monte_carlo``, as ``bigwheel.sweeps`` makes them.
     """
     if days_a_year is None:
         days_a_year = calendar_of(integers(result.equity, "ts_ns"))
@@ -53,7 +62,10 @@ def figures(result: BacktestResult, *, sweep: pa.Table | None = None, days_a_yea
                 "denials": attribution.denials(result.signals),
             },
             "symbols": curves.symbols(result),
-            "sweep": heat_map(sweep, result.params) if sweep is not None else None,
+            "sweep": heat_map(sweep, result.params, metric) if sweep is not None else None,
+            "walk_forward": None,
+            "monte_carlo": None,
+            **(more or {}),
         }
     )
     return done

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from bigwheel.reports import sections
+from bigwheel.reports import robustness, sections
 from bigwheel.reports.charts import charts
 from bigwheel.reports.curves import CHARTS, MARKS
 from bigwheel.reports.tables import escape
@@ -37,6 +37,8 @@ def page(figures: Json) -> str:
             _section("Attribution of round trips", sections.attribution(figures["attribution"])),
             _section("Signals and orders", _ended(figures)),
             _sweep(figures, drawn),
+            _forward(figures["walk_forward"]),
+            _chance(figures["monte_carlo"]),
         )
     )
     return (
@@ -96,6 +98,20 @@ def _sweep(figures: Json, drawn: Json) -> str:
         return ""
     title = f"Parameter sweep: {figures['sweep']['metric']}"
     return _section(title, _chart("sweep", drawn) + sections.best_run(figures["sweep"]))
+
+
+def _forward(told: Json | None) -> str:
+    if not told:
+        return ""
+    note = (
+        "Above are the tests one after the other, each begun flat and with the same cash; profits are added up. "
+        "Parameters were chosen in the training before each test."
+    )
+    return _section("Walk-forward", f'<p class="quiet">{note}</p>{robustness.windows(told)}')
+
+
+def _chance(told: Json | None) -> str:
+    return _section("Monte Carlo", robustness.chances(told)) if told else ""
 
 
 def _ended(figures: Json) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,7 +19,13 @@ PAGE, FIGURES = "report.html", "figures.json"
 
 
 def write_report(
-    result: BacktestResult, folder: Path, *, sweep: pa.Table | None = None, days_a_year: int | None = None
+    result: BacktestResult,
+    folder: Path,
+    *,
+    sweep: pa.Table | None = None,
+    metric: str | None = None,
+    days_a_year: int | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write ``report.html`` and ``figures.json`` into ``folder``, which is made if need be; returns the page's path.
 
@@ -28,7 +36,7 @@ def write_report(
         OSError: the folder can't be written to; what was there is as it was.
         UsageError: the sweep has no metric.
     """
-    made = figures(result, sweep=sweep, days_a_year=days_a_year)
+    made = figures(result, sweep=sweep, metric=metric, days_a_year=days_a_year, more=more)
     texts = {FIGURES: json.dumps(made, allow_nan=False, indent=1) + "\n", PAGE: page(made)}
     make_folder(folder)
     drafts = {folder / name: folder / f".{name}.{os.getpid()}" for name in texts}

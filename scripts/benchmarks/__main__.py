@@ -25,6 +25,7 @@ NAMES = {
     "audit": "journal records folded and taped messages replayed a second, and what a tape costs",
     "resilience": "calls to a venue for each symbol and hour, with and without cache and coalescing",
     "backtest": "minute bars a second through a whole backtest that trades, and its memory",
+    "sweep": "backtests a second with one worker and with two",
     "catalog": "rows a second out of a catalog, as columns and as messages",
     "scale": "start-up and memory of 50 symbols with an actor each, and of 1,000 pooled",
 }

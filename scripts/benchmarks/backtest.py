@@ -41,8 +41,8 @@ def run(bars: int = BARS) -> list[dict[str, Any]]:
     """The rate beside the aim, and the peak of memory."""
     with tempfile.TemporaryDirectory() as folder:
         short, long = Path(folder) / "short" / f"{SYMBOL}.parquet", Path(folder) / "long" / f"{SYMBOL}.parquet"
-        _write(short, 2_000)
-        _write(long, bars)
+        write_bars(short, 2_000)
+        write_bars(long, bars)
         command = [sys.executable, "-c", _CHILD, str(short), str(long)]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     told = json.loads(done.stdout.splitlines()[-1])
@@ -61,7 +61,7 @@ def run(bars: int = BARS) -> list[dict[str, Any]]:
     ]
 
 
-def _write(path: Path, bars: int) -> None:
+def write_bars(path: Path, bars: int) -> None:
     """A random walk in steps of five basis points a minute."""
     path.parent.mkdir()
     closes = np.round(30_000 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.0005, bars))), 1)

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.front_door import bigwheel
 
 ACTING = ["adopt", "panic", "halt", "reduce", "resume", "stop"]
-COMMANDS = ["run", "status", "signals", "why", "orders", *ACTING, "journal"]
+COMMANDS = ["run", "sweep", "status", "signals", "why", "orders", *ACTING, "journal"]
 
 
 def test_the_help_lists_every_command_with_a_sentence() -> None:
