@@ -142,6 +142,11 @@ class ExternalMarket:
         """What it was worth when the market was heard last; until it is heard again that is all there is."""
         self._middle = Decimal(repr(price))
 
+    def passed(self, moves: int, price: float) -> None:
+        """As many trades as that, the last at ``price``; ``traded`` must follow before a ladder is asked for."""
+        self._last = price
+        self.generation += moves
+
     def quoted(self, bid: Level, ask: Level) -> None:
         """Fresh best levels."""
         below, above = (self.instrument.tick_at(price) for price in (bid[0], ask[0]))
