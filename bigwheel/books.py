@@ -37,7 +37,8 @@ class Books:
         self.orders: dict[str, Order] = {}
         self.planned: set[str] = set()
         """Client ids of orders that flows planned one by one: each attempt of a leg is an intent of its own."""
-        self.executions: set[str] = set()
+        self.executions: set[tuple[str, str]] = set()
+        """By venue: two may have the same ids."""
         self.trades: list[Fill] = []
         """Every journaled execution, in its order, one that is there twice twice."""
         self.fills = 0
@@ -99,12 +100,16 @@ class Books:
     def _position(self, symbol: str) -> Position:
         return self.positions.get(symbol) or Position(symbol)
 
+    def has(self, fill: Fill) -> bool:
+        """Whether the execution was there already."""
+        return _key(fill) in self.executions
+
     def _book(self, fill: Fill) -> bool:
         """Move the position by an execution, once; whether it is new."""
         self.trades.append(fill)
-        if fill.execution_id in self.executions:
+        if self.has(fill):
             return False
-        self.executions.add(fill.execution_id)
+        self.executions.add(_key(fill))
         self.positions[fill.symbol] = self._position(fill.symbol).apply(fill)
         return True
 
@@ -130,3 +135,7 @@ class Books:
     def realized(self) -> Decimal:
         """Realised profit over all positions, with fees and payments."""
         return sum((p.net for p in self.positions.values()), Decimal(0))
+
+
+def _key(fill: Fill) -> tuple[str, str]:
+    return fill.symbol.partition(":")[0], fill.execution_id

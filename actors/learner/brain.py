@@ -24,7 +24,7 @@ KINDS = fold.KINDS
 """The event types this brain has to be subscribed to."""
 
 _TICK = "tick"
-_WATCHED = ("Trade", "Quote", "Bar")
+_WATCHED = ("Trade", "Quote", "Bar", "Book")
 _NEVER = 1 << 62
 
 

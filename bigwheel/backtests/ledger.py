@@ -57,7 +57,7 @@ class Ledger:
             self._signal(record, event)
         elif isinstance(event, OrderChanged):
             self._order(record, event)
-        elif isinstance(event, Filled) and event.fill.execution_id not in self.books.executions:
+        elif isinstance(event, Filled) and not self.books.has(event.fill):
             self._fill(event)
         self.books.take(event)
         if isinstance(event, Filled | Paid | Repaired):

@@ -21,6 +21,7 @@ from bigwheel.times import moment_ns
 from conf import Settings, load
 from conf.trading import check_symbols
 from exchanges.catalog.catalog import FOR_EVER_NS
+from exchanges.paper.settings import DEPTHS, Depth, PaperSettings
 from strategies.registry import resolve
 from strategies.strategy import Strategy
 
@@ -40,6 +41,7 @@ def backtest(
     costs: Mapping[str, object] | None = None,
     latency_ms: float | None = None,
     seed: int = 0,
+    depth: Depth = "synthetic",
 ) -> BacktestResult:
     """Run a strategy on recorded data: the same brains, gates, sizing, orders and accounting as in a session.
 
@@ -54,6 +56,8 @@ def backtest(
         costs: ``{"maker": 0.0002, "taker": 0.00055}``, fractions of notional; by default each venue's own.
         latency_ms: how long a command takes to the venue, and its answer back; by default ``simulator.latency_ms``.
         seed: varies the depth that is made up where the data are trades or bars alone.
+        depth: what is made up there: ``synthetic`` (a spread, and sizes at each tick) or ``exact`` (any quantity at
+            the last trade's price, without a spread), to compare with other engines.
 
     Raises:
         BacktestError: there is no such data or symbol, the span is empty, or a brain raised.
@@ -152,25 +156,29 @@ def _terms(
     settings: Settings,
     feed: Feed,
     symbols: tuple[str, ...],
-    cash: Decimal | float | str | None,
     costs: Mapping[str, object] | None,
     latency_ms: float | None,
-    seed: int,
+    paper: PaperSettings,
 ) -> Terms:
     """What was told, and for the rest what the configuration says."""
-    simulator = settings.simulator
     terms = Terms(
         instruments(settings, feed, symbols, costs),
-        Decimal(str(cash)) if cash is not None else simulator.starting_balance,
-        int((simulator.latency_ms if latency_ms is None else latency_ms) * 1e6),
-        seed,
+        paper,
+        int((settings.simulator.latency_ms if latency_ms is None else latency_ms) * 1e6),
         {symbol: feed.interval_ns(symbol) for symbol in symbols} if feed.bars_alone else {},
     )
-    if terms.cash <= 0 or terms.latency_ns < 0:
-        raise BacktestError(
-            f"expected cash above 0 and a latency of at least 0, found {terms.cash} and {terms.latency_ns / 1e6:g} ms"
-        )
+    if terms.latency_ns < 0:
+        raise BacktestError(f"expected a latency of at least 0, found {terms.latency_ns / 1e6:g} ms; raise it")
     return terms
+
+
+def _paper(settings: Settings, cash: Decimal | float | str | None, seed: int, depth: Depth) -> PaperSettings:
+    balance = Decimal(str(cash)) if cash is not None else settings.simulator.starting_balance
+    if balance <= 0 or depth not in DEPTHS:
+        raise BacktestError(
+            f"expected cash above 0 and a depth of {' or '.join(DEPTHS)}, found {balance} and {depth!r}"
+        )
+    return PaperSettings(balance=balance, seed=seed, depth=depth)
 
 
 def _settings(

@@ -34,6 +34,7 @@ from bigwheel.backtests.venue import BacktestVenue
 from conf import Settings
 from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar, MarketData
+from exchanges.paper.settings import PaperSettings
 from runtime.lanes import Delivery
 from strategies.strategy import Strategy
 
@@ -47,9 +48,8 @@ class Terms(NamedTuple):
     """What a run is made with, besides the configuration."""
 
     instruments: dict[str, tuple[Instrument, ...]]
-    cash: Decimal
+    paper: PaperSettings
     latency_ns: int
-    seed: int
     intervals: dict[str, int]
     lulls: bool = True
     """Whether data may be passed over together while nothing is under way; the outcome is the same."""
@@ -60,14 +60,15 @@ class Session:
 
     def __init__(self, settings: Settings, plans: list[StrategyPlan], owner: type[Strategy], told: Terms) -> None:
         self.settings = settings
+        paper = told.paper
         listed = [each for own in told.instruments.values() for each in own]
-        self.ledger = Ledger(told.cash * len(told.instruments), listed, told.intervals)
+        self.ledger = Ledger(paper.balance * len(told.instruments), listed, told.intervals)
         self.driver = Driver(self._quiet, self.ledger.written)
         self.prices = Prices()
         self.counts: Counter[str] = Counter()
         self._closes: dict[str, float] = {}
         self.venues = {
-            venue: BacktestVenue(self.driver, venue, own, told.cash, told.latency_ns, told.seed)
+            venue: BacktestVenue(self.driver, venue, own, told.latency_ns, msgspec.structs.replace(paper, prefix=venue))
             for venue, own in told.instruments.items()
         }
         self._exchanges: dict[str, ExchangeBrain] = {}

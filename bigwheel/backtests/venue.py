@@ -42,12 +42,17 @@ class BacktestVenue:
     """
 
     def __init__(
-        self, driver: Driver, venue: str, instruments: tuple[Instrument, ...], cash: Decimal, latency_ns: int, seed: int
+        self,
+        driver: Driver,
+        venue: str,
+        instruments: tuple[Instrument, ...],
+        latency_ns: int,
+        settings: PaperSettings,
     ) -> None:
         self.connection = names.exchange(venue)
         self.instruments, self.latency_ns = instruments, latency_ns
         self._driver = driver
-        self.books = PaperBooks(PaperSettings(balance=cash, seed=seed), lambda: driver.now)
+        self.books = PaperBooks(settings, lambda: driver.now)
         self._commands = PaperCommands(self.books, lambda: True, self._changed, self._answer, Counter())
         driver.ports[self.connection] = self.submit
 

@@ -17,6 +17,7 @@ from bigwheel.reports import write_report
 from bigwheel.screen import terminal
 from bigwheel.sweeps import syntax
 from bigwheel.times import stamp
+from exchanges.paper.settings import Depth
 
 
 def backtest(
@@ -30,6 +31,7 @@ def backtest(
     latency_ms: Annotated[float | None, typer.Option("--latency-ms", min=0, help="To the venue, one way.")] = None,
     config: Annotated[str, typer.Option("--config", help="An environment or a YAML file.")] = "backtest",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of depth that is made up.")] = 0,
+    depth: Annotated[Depth, typer.Option("--depth", help="What is made up: exact is without a spread.")] = "synthetic",
     out: Annotated[Path | None, typer.Option("--out", help="A folder for the tables and summary.json.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="A folder for report.html and figures.json.")] = None,
     as_json: AsJson = False,
@@ -46,6 +48,7 @@ def backtest(
         cash=cash,
         latency_ms=latency_ms,
         seed=seed,
+        depth=depth,
     )
     if out is not None:
         result.write(out)

@@ -237,6 +237,13 @@ class MatchingEngine:
         """A trade of the external market: moves the mark and fills what its taker would have met."""
         market = self._market(symbol)
         market.external.traded(price, taker)
+        return self._reach(market, price, size, taker, now_ns)
+
+    def on_cross(self, symbol: str, price: float, size: float, taker: Side, now_ns: int) -> Changes:
+        """An external offer through resting orders: fills what its taker would have met; the mark stays as it is."""
+        return self._reach(self._market(symbol), price, size, taker, now_ns)
+
+    def _reach(self, market: Market, price: float, size: float, taker: Side, now_ns: int) -> Changes:
         side = market.book.bids if taker is Side.SELL else market.book.asks
         if not side:
             return NOTHING

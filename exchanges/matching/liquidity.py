@@ -122,6 +122,7 @@ class ExternalMarket:
         self.generation = 0
         self._depth = depth
         self._last = 0.0
+        self._middle = ZERO
         self._taker = Side.BUY
         self._bids = EMPTY
         self._asks = EMPTY
@@ -137,6 +138,10 @@ class ExternalMarket:
         if not self._quoted:
             self._stale = True
 
+    def recalled(self, price: float) -> None:
+        """What it was worth when the market was heard last; until it is heard again that is all there is."""
+        self._middle = Decimal(repr(price))
+
     def passed(self, moves: int, price: float) -> None:
         """As many trades as that, the last at ``price``; ``traded`` must follow before a ladder is asked for."""
         self._last = price
@@ -147,18 +152,18 @@ class ExternalMarket:
         below, above = (self.instrument.tick_at(price) for price in (bid[0], ask[0]))
         self._bids = self._listed([bid, (bid[0] - below, UNLIMITED)])
         self._asks = self._listed([ask, (ask[0] + above, UNLIMITED)])
-        self._quoted, self._stale = True, False
-        self.generation += 1
-        if not self._last:
-            self._last = float((bid[0] + ask[0]) / 2)
+        self._told(bid, ask)
 
     def booked(self, bids: list[Level], asks: list[Level]) -> None:
         """Fresh levels, best first."""
         self._bids, self._asks = self._listed(bids), self._listed(asks)
+        self._told(bids[0] if bids else None, asks[0] if asks else None)
+
+    def _told(self, bid: Level | None, ask: Level | None) -> None:
         self._quoted, self._stale = True, False
         self.generation += 1
-        if not self._last and bids and asks:
-            self._last = float((bids[0][0] + asks[0][0]) / 2)
+        if not self._last and bid is not None and ask is not None:
+            self._middle = (bid[0] + ask[0]) / 2
 
     def exact(self, price: float) -> Decimal:
         """A market price as the exact multiple of the tick it stands for."""
@@ -168,12 +173,12 @@ class ExternalMarket:
 
     @property
     def last(self) -> Decimal:
-        """The last trade's price on the tick, 0 before there was any."""
-        return self.exact(self._last) if self._last else ZERO
+        """The last trade's price on the tick; before there was any the middle of quote or book, or what is recalled."""
+        return self.exact(self._last) if self._last else self._middle
 
     @property
     def last_price(self) -> float:
-        return self._last
+        return self._last or float(self._middle)
 
     def thin(self, share: Decimal) -> None:
         """Leave ``share`` of the synthetic depth."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from exchanges.matching.bars import TRADES
 from exchanges.matching.engine import MatchingEngine
+from exchanges.matching.exact import ExactDepth
 from exchanges.matching.liquidity import Level
 from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, Funding, OrderRecord
 from exchanges.matching.synthetic import SyntheticDepth
@@ -27,8 +28,8 @@ _RICH = (Book, Quote, Trade)
 class PaperBooks:
     """One account in one currency. Each change is on disk before it is returned.
 
-    Resting orders are filled by the venue's trades. Where no trades are streamed a quote through an
-    order's price counts as one, and where there are neither, closed bars do.
+    Resting orders are filled by the venue's trades. Where no trades are streamed a quote or book through an
+    order's price counts as one, and where there are none of these, closed bars do.
 
     Raises:
         SimulatorError: the folder can't be used, or another process has its books open.
@@ -45,7 +46,8 @@ class PaperBooks:
         self.settled: dict[str, Decimal] = {}
         self.funded: dict[str, int] = {}
         """By symbol, when funding was paid last."""
-        self.engine = MatchingEngine(depth=SyntheticDepth(settings.seed), id_prefix=f"paper-{clock():x}-")
+        depth = ExactDepth() if settings.depth == "exact" else SyntheticDepth(settings.seed)
+        self.engine = MatchingEngine(depth=depth, id_prefix=f"{settings.prefix}-{clock():x}-")
         self._restore()
 
     def _restore(self) -> None:
@@ -63,7 +65,7 @@ class PaperBooks:
             self.funded[payment.symbol] = max(self.funded.get(payment.symbol, 0), payment.ts_ns)
         for symbol, price in stored.prices.items():
             # So that what is held has a value before the venue is heard again.
-            self.engine.on_trade(symbol, price, 0.0, Side.BUY, self.now_ns())
+            self.engine.markets[symbol].external.recalled(price)
             self._prices[symbol] = price
 
     def close(self) -> None:
@@ -170,10 +172,12 @@ class PaperBooks:
             return engine.on_trade(data.symbol, data.price, data.size, self._taker(data), self.now_ns())
         if isinstance(data, Book):
             symbol = data.symbol
-            engine.on_book(symbol, self._levels(symbol, data.bids), self._levels(symbol, data.asks))
-        elif isinstance(data, Quote) and Book not in seen:
+            bids, asks = self._levels(symbol, data.bids), self._levels(symbol, data.asks)
+            engine.on_book(symbol, bids, asks)
+            return NOTHING if Trade in seen else self._crossed(symbol, bids[:1], asks[:1])
+        if isinstance(data, Quote) and Book not in seen:
             return self._quoted(data, seen)
-        elif isinstance(data, Bar) and data.closed and Trade not in seen:
+        if isinstance(data, Bar) and data.closed and Trade not in seen:
             return engine.on_bar(data, self.now_ns())
         return NOTHING
 
@@ -195,14 +199,18 @@ class PaperBooks:
         bids = self._levels(symbol, ((quote.bid, quote.bid_size),))
         asks = self._levels(symbol, ((quote.ask, quote.ask_size),))
         self.engine.on_quote(symbol, bids[0], asks[0])
-        if Trade in seen:
-            return NOTHING
+        return NOTHING if Trade in seen else self._crossed(symbol, bids, asks)
+
+    def _crossed(self, symbol: str, bids: Sequence[Level], asks: Sequence[Level]) -> Changes:
+        """Fill resting orders that the best of the other side, if there is any, has gone through."""
         changes, book = Changes(), self.engine.markets[symbol].book
         bid, ask = book.bids.best(), book.asks.best()
-        if bid is not None and asks[0][0] < bid:
-            changes.merge(self.engine.on_trade(symbol, quote.ask, quote.ask_size, Side.SELL, self.now_ns()))
-        if ask is not None and bids[0][0] > ask:
-            changes.merge(self.engine.on_trade(symbol, quote.bid, quote.bid_size, Side.BUY, self.now_ns()))
+        for (price, size), own, taker in (
+            *((level, bid, Side.SELL) for level in asks),
+            *((level, ask, Side.BUY) for level in bids),
+        ):
+            if own is not None and (price - own) * taker.sign > 0:
+                changes.merge(self.engine.on_cross(symbol, float(price), float(size), taker, self.now_ns()))
         return changes
 
     def _levels(self, symbol: str, rows: Sequence[tuple[float, float]]) -> Sequence[Level]:

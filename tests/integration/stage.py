@@ -387,7 +387,7 @@ class Evidence:
 
     def executions(self) -> tuple[set[str], set[str]]:
         """Execution ids: the venue's, and the journal's."""
-        return {str(e["execId"]) for e in self.venue["executions"]}, set(self.books.executions)
+        return {str(e["execId"]) for e in self.venue["executions"]}, {name for _, name in self.books.executions}
 
     def journal_positions(self) -> dict[str, Decimal]:
         """Signed sums of the journal's fills."""

@@ -206,7 +206,7 @@ def test_market_data_is_watched_at_the_start_and_when_an_exchange_comes_back() -
     desk.ctx.deliver(desk.brain, PeerUp(EXCHANGE, 3))
     watches = [s for s in desk.ctx.sends if isinstance(s.message, Watch)]
     assert [w.to for w in watches] == [EXCHANGE, EXCHANGE]
-    assert watches[0].message == Watch((BTC, ETH), ("Trade", "Quote", "Bar"), int(Delivery.LATEST))
+    assert watches[0].message == Watch((BTC, ETH), ("Trade", "Quote", "Bar", "Book"), int(Delivery.LATEST))
 
 
 def test_a_repair_moves_the_position() -> None:
