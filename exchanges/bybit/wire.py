@@ -10,7 +10,7 @@ import msgspec
 
 from exchanges.bybit.settings import INTERVALS
 from exchanges.bybit.symbols import CATEGORIES, LINEAR, SPOT, VENUE, coins, full, native
-from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.model.instrument import ContractKind, Instrument, lowest_maintenance
 from exchanges.model.market import Bar, Quote, Ticker, Trade
 from exchanges.model.order import Fill, Liquidity, Order, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.position import Balance
@@ -431,11 +431,10 @@ def holdings(fields: dict[str, Any], symbols: Mapping[str, str]) -> tuple[VenueP
 def instrument(fields: dict[str, Any], maker_fee: Decimal, taker_fee: Decimal, category: str = LINEAR) -> Instrument:
     """One perpetual or spot pair."""
     lots, prices, spot = fields["lotSizeFilter"], fields["priceFilter"], category == SPOT
-    largest = (
-        amount(lots, "maxMarketOrderQty", "maxOrderQty")
-        if spot
-        else min(amount(lots, "maxOrderQty"), amount(lots, "maxMktOrderQty", "maxOrderQty"))
-    )
+    leverage = _ONE if spot else amount(fields.get("leverageFilter") or {}, "maxLeverage") or _ONE
+    largest = amount(lots, "maxMarketOrderQty" if spot else "maxMktOrderQty", "maxOrderQty")
+    if not spot:
+        largest = min(largest, amount(lots, "maxOrderQty"))
     return Instrument(
         symbol=full(str(fields["symbol"]), category),
         venue=VENUE,
@@ -452,7 +451,8 @@ def instrument(fields: dict[str, Any], maker_fee: Decimal, taker_fee: Decimal, c
         taker_fee=taker_fee,
         trading=fields.get("status") == "Trading",
         short=not spot,
-        max_leverage=_ONE if spot else amount(fields.get("leverageFilter") or {}, "maxLeverage") or _ONE,
+        max_leverage=leverage,
+        maintenance_rate=lowest_maintenance(leverage),
         funding_interval_ns=0 if spot else int(fields.get("fundingInterval") or 0) * 60_000 * MS,
         fee_in_base=spot,
     )

@@ -20,6 +20,8 @@ BY_USER = "BY_USER"
 BY_USER_ALL = "BY_USER_ALL"
 INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
 SETTLED = "SETTLED"
+LIQUIDATION = "LIQUIDATION"
+EXPIRED = "EXPIRED"
 
 
 class OrderRecord(msgspec.Struct):
@@ -88,7 +90,7 @@ class Execution(msgspec.Struct, frozen=True):
 
     ``closed`` is the part of the fill that reduced a position, ``leaves`` the order's open
     quantity, ``sequence`` the engine's own count of executions. ``settlement`` says that no order
-    was filled: the contract has been paid out.
+    was filled: the contract has been paid out; ``liquidation`` that the venue closed the position.
     """
 
     account: str
@@ -101,6 +103,7 @@ class Execution(msgspec.Struct, frozen=True):
     fee_rate: Decimal
     sequence: int
     settlement: bool = False
+    liquidation: bool = False
 
     @property
     def is_maker(self) -> bool:

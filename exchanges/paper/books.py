@@ -10,8 +10,8 @@ from exchanges.matching.engine import MatchingEngine
 from exchanges.matching.liquidity import Level
 from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, Funding, OrderRecord
 from exchanges.matching.synthetic import SyntheticDepth
-from exchanges.model.instrument import Instrument
-from exchanges.model.market import Bar, Book, MarketData, Quote, Trade
+from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.model.market import Bar, Book, MarketData, Quote, Ticker, Trade
 from exchanges.model.order import Fill, Order, Side
 from exchanges.model.position import Balance
 from exchanges.model.venue import AmendOrder, CancelAll, CancelOrder, PlaceOrder, VenuePosition
@@ -109,9 +109,17 @@ class PaperBooks:
             self.engine.relist(instrument)
         for quote in quotes:
             self.engine.open_account(ACCOUNT, self._settings.balance, quote)
+        self._lever(instruments)
         if self._store is not None:
             self._store.save_instruments(market.instrument for market in self.engine.markets.values())
             self._store.save(Changes(), self.engine.counters(), self.engine.accounts.values())
+
+    def _lever(self, instruments: Sequence[Instrument]) -> None:
+        """Set the account's leverage, as far as each perpetual allows it."""
+        for instrument in instruments:
+            if self._settings.leverage is not None and instrument.kind is ContractKind.LINEAR_PERPETUAL:
+                leverage = min(self._settings.leverage, instrument.max_leverage)
+                self.engine.accounts[ACCOUNT].leverage[instrument.symbol] = max(leverage, Decimal(1))
 
     def instrument(self, symbol: str) -> Instrument | None:
         market = self.engine.markets.get(symbol)
@@ -136,10 +144,11 @@ class PaperBooks:
             self._prices[data.symbol] = self.engine.markets[data.symbol].external.last_price
         return changes
 
-    def open_bar(self, symbol: str, price: float) -> None:
+    def open_bar(self, symbol: str, price: float) -> Changes:
         """Move the market to the first price of a bar that is not over: what takes meets it, what rests waits."""
         external = self.engine.markets[symbol].external
         external.traded(price, Side.BUY if price >= external.last_price else Side.SELL)
+        return self._apply(self.engine.liquidate(self.now_ns(), symbol))
 
     def _moved(self, data: MarketData, seen: set[type[MarketData]]) -> Changes:
         engine = self.engine
@@ -152,7 +161,9 @@ class PaperBooks:
             return self._quoted(data, seen)
         elif isinstance(data, Bar) and data.closed and Trade not in seen:
             return engine.on_bar(data, self.now_ns())
-        return NOTHING
+        elif isinstance(data, Ticker):
+            engine.on_mark(data.symbol, Decimal(repr(data.mark)))
+        return engine.liquidate(self.now_ns(), data.symbol)
 
     def _taker(self, trade: Trade) -> Side:
         """Who took; where the venue does not tell, by the quote rule and then the tick test (Lee and Ready, 1991)."""
@@ -175,6 +186,7 @@ class PaperBooks:
         if Trade in seen:
             return NOTHING
         changes, book = Changes(), self.engine.markets[symbol].book
+        changes.merge(self.engine.liquidate(self.now_ns(), symbol))
         bid, ask = book.bids.best(), book.asks.best()
         if bid is not None and asks[0][0] < bid:
             changes.merge(self.engine.on_trade(symbol, quote.ask, quote.ask_size, Side.SELL, self.now_ns()))
@@ -237,6 +249,10 @@ class PaperBooks:
     def cancel_all(self, command: CancelAll) -> Changes:
         """Cancel all orders, of one symbol or of all. Raises ``OrderRejectedError``."""
         return self._apply(self.engine.cancel_all(ACCOUNT, self.now_ns(), symbol=command.symbol))
+
+    def expire(self, record: OrderRecord) -> Changes:
+        """End a working order whose time is over."""
+        return self._apply(self.engine.expire(record, self.now_ns()))
 
     def _apply(self, changes: Changes) -> Changes:
         if changes:

@@ -14,7 +14,8 @@ class PaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``latency_s`` is how long a command takes to the engine. ``folder`` is where the books are kept, so that
     a restart goes on with them; without it they end with the process. ``balance`` is the cash at the very
     start, in the quote currency. ``seed`` varies the depth that is made up where the venue's data is trades
-    alone. ``poll_s`` is how often funding rates and the outcomes of events are asked for.
+    alone. ``poll_s`` is how often funding rates and the outcomes of events are asked for. ``leverage`` is
+    that of every perpetual, as far as it allows so much; without it the engine's own.
     """
 
     balance: Decimal
@@ -22,6 +23,7 @@ class PaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     latency_s: float = 0.05
     seed: int = 1
     poll_s: float = 30.0
+    leverage: Decimal | None = None
 
     def __post_init__(self) -> None:
         if self.balance <= 0:
