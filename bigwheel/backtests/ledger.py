@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from actors.bus.lifecycle import OPEN, STATE_OF
-from actors.messages.orders import Filled, OrderChanged
+from actors.messages.orders import Filled, OrderChanged, Paid
 from actors.messages.signals import Blocked, Expired, Generated, SignalEvent
 from bigwheel.backtests.trips import Trips
 from bigwheel.books import Books
@@ -47,6 +47,10 @@ class Ledger:
         self.signals: dict[str, dict[str, Any]] = {}
         self.orders: dict[str, dict[str, Any]] = {}
         self.fills: list[dict[str, Any]] = []
+        self.payments: list[dict[str, Any]] = []
+        self.settlements = 0
+        self.liquidations: set[str] = set()
+        """The venue's own orders."""
         self.equity: list[dict[str, Any]] = []
         self._margined = {each.symbol for each in instruments if each.kind is ContractKind.LINEAR_PERPETUAL}
         self._sample_ns, self._next_ns, self._peak = sample_ns, 0, float(cash)
@@ -58,7 +62,9 @@ class Ledger:
         elif isinstance(event, OrderChanged):
             self._order(record, event)
         elif isinstance(event, Filled) and event.fill.execution_id not in self.books.executions:
-            self._fill(event)
+            self._fill(event.signal_id, event.strategy, event.fill)
+        elif isinstance(event, Paid):
+            self._paid(event)
         self.books.take(event)
 
     # -- rows ------------------------------------------------------------------------------
@@ -88,10 +94,20 @@ class Ledger:
         ended = record.ts if order.status.final else None
         self.orders[order.client_id] = _order_row(event, order, created, ended)
 
-    def _fill(self, event: Filled) -> None:
-        fill = event.fill
-        self.fills.append(_fill_row(event, fill))
-        self.trips.take(event.strategy, fill)
+    def _fill(self, signal_id: str, strategy: str, fill: Fill) -> None:
+        self.fills.append(_fill_row(signal_id, strategy, fill))
+        if not fill.forced:
+            self.trips.take(strategy, fill)
+            return
+        self.trips.forced(fill)
+        self.settlements += fill.settles
+        if not fill.settles:
+            self.liquidations.add(fill.venue_id)
+
+    def _paid(self, paid: Paid) -> None:
+        self.payments.append(
+            {"ts_ns": paid.ts_ns, "symbol": paid.symbol, "kind": paid.kind, "amount": float(paid.amount)}
+        )
 
     # -- money -----------------------------------------------------------------------------
 
@@ -167,12 +183,12 @@ def _order_row(event: OrderChanged, order: Order, created_ns: int, ended_ns: int
     }
 
 
-def _fill_row(event: Filled, fill: Fill) -> dict[str, Any]:
+def _fill_row(signal_id: str, strategy: str, fill: Fill) -> dict[str, Any]:
     return {
         "fill_id": fill.execution_id,
         "client_id": fill.client_id,
-        "signal_id": event.signal_id,
-        "strategy": event.strategy,
+        "signal_id": signal_id,
+        "strategy": strategy,
         "symbol": fill.symbol,
         "side": fill.side.value,
         "quantity": float(fill.quantity),

@@ -12,15 +12,19 @@ from typing import Any
 
 from actors.strategy.plan import StrategyPlan, planned
 from bigwheel.backtests import tables
+from bigwheel.backtests.accruals import Rate
+from bigwheel.backtests.conduct import Conduct, conduct
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Feed
 from bigwheel.backtests.instruments import instruments
+from bigwheel.backtests.outcomes import Settled
 from bigwheel.backtests.result import BacktestResult
 from bigwheel.backtests.session import Session, Terms
 from bigwheel.times import moment_ns
 from conf import Settings, load
 from conf.trading import check_symbols
 from exchanges.catalog.catalog import FOR_EVER_NS
+from exchanges.model.instrument import Instrument
 from strategies.registry import resolve
 from strategies.strategy import Strategy
 
@@ -38,7 +42,9 @@ def backtest(
     config: str | Settings | Mapping[str, object] = "backtest",
     cash: Decimal | float | str | None = None,
     costs: Mapping[str, object] | None = None,
-    latency_ms: float | None = None,
+    latency_ms: float | Mapping[str, float] | None = None,
+    funding: Rate | str | Path | None = None,
+    settlements: Mapping[str, Settled] | str | Path | None = None,
     seed: int = 0,
 ) -> BacktestResult:
     """Run a strategy on recorded data: the same brains, gates, sizing, orders and accounting as in a session.
@@ -52,11 +58,16 @@ def backtest(
         config: an environment, settings, or what is to differ from the environment ``backtest``.
         cash: what each venue's account begins with, in its currency; by default ``simulator.starting_balance``.
         costs: ``{"maker": 0.0002, "taker": 0.00055}``, fractions of notional; by default each venue's own.
-        latency_ms: how long a command takes to the venue, and its answer back; by default ``simulator.latency_ms``.
-        seed: varies the depth that is made up where the data are trades or bars alone.
+        latency_ms: how long a command takes to the venue, and its answer back; or some of ``{"feed": 1, "order": 5,
+            "answer": 5, "jitter": 2}``, ``jitter`` being up to so much more for each. By default
+            ``simulator.latency_ms`` and the section ``backtest``.
+        funding: the rate of perpetuals whose data have none, or a file of rates; by default ``backtest.funding_rate``.
+        settlements: what event contracts pay, ``{"kalshi:KXHIGHNY-25MAR10-T45": "yes"}`` or ``("yes", time)``, or a
+            file of markets; by default such files beside the data.
+        seed: varies the depth that is made up where the data are trades or bars alone, and jitter.
 
     Raises:
-        BacktestError: there is no such data or symbol, the span is empty, or a brain raised.
+        BacktestError: there is no such data or symbol, an argument makes no sense, or a brain raised.
         StrategyError: there is no such strategy, or the parameters are not its own.
         ConfigError, DataError: the configuration or the data can't be read.
     """
@@ -70,7 +81,9 @@ def backtest(
     with Feed(Path(data), wanted, first_ns, end_ns) as feed:
         _ensure_watched(trial, feed, wanted)
         settings = _settings(config, feed, wanted, name, told)
-        terms = _terms(settings, feed, wanted, cash, costs, latency_ms, seed)
+        listed = instruments(settings, feed, wanted, costs)
+        ways = conduct(settings, feed, Path(data), listed, latency_ms, funding, settlements, seed)
+        terms = _terms(settings, feed, listed, cash, ways, seed)
         session = Session(settings, _plans(settings, owner, wanted), owner, terms)
         span = _run(session, feed)
     return _result(session, told, wanted, span, time.perf_counter() - began)
@@ -115,25 +128,22 @@ def _ensure_watched(strategy: Strategy, feed: Feed, symbols: tuple[str, ...]) ->
 def _terms(
     settings: Settings,
     feed: Feed,
-    symbols: tuple[str, ...],
+    listed: dict[str, tuple[Instrument, ...]],
     cash: Decimal | float | str | None,
-    costs: Mapping[str, object] | None,
-    latency_ms: float | None,
+    ways: Conduct,
     seed: int,
 ) -> Terms:
     """What was told, and for the rest what the configuration says."""
-    simulator = settings.simulator
+    symbols = [each.symbol for own in listed.values() for each in own]
     terms = Terms(
-        instruments(settings, feed, symbols, costs),
-        Decimal(str(cash)) if cash is not None else simulator.starting_balance,
-        int((simulator.latency_ms if latency_ms is None else latency_ms) * 1e6),
+        listed,
+        Decimal(str(cash)) if cash is not None else settings.simulator.starting_balance,
+        ways,
         seed,
         {symbol: feed.interval_ns(symbol) for symbol in symbols} if feed.bars_alone else {},
     )
-    if terms.cash <= 0 or terms.latency_ns < 0:
-        raise BacktestError(
-            f"expected cash above 0 and a latency of at least 0, found {terms.cash} and {terms.latency_ns / 1e6:g} ms"
-        )
+    if terms.cash <= 0:
+        raise BacktestError(f"expected cash above 0, found {terms.cash}")
     return terms
 
 
@@ -200,6 +210,7 @@ def _result(
         tables.table(ledger.equity, tables.EQUITY),
         tables.table(signals, tables.SIGNALS),
         tables.table(prices, tables.PRICES) if prices else None,
+        tables.table(ledger.payments, tables.PAYMENTS),
     )
 
 
@@ -223,6 +234,10 @@ def _summary(session: Session, symbols: tuple[str, ...], span: tuple[int, int], 
         "final_equity": float(ledger.value(session.mark)),
         "realized_pnl": float(ledger.books.realized),
         "fees": float(sum((held.fees for held in positions), Decimal(0))),
+        "funding": float(sum((held.payments for held in positions), Decimal(0))),
+        "funding_rates": {symbol: found.source for symbol, found in session.conduct.rates.items()},
+        "settlements": ledger.settlements,
+        "liquidations": len(ledger.liquidations),
         "signals": dict(sorted(Counter(row["state"] for row in ledger.signals.values()).items())),
         "orders": dict(sorted(Counter(row["status"] for row in ledger.orders.values()).items())),
         "fills": len(ledger.fills),

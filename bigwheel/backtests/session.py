@@ -21,6 +21,7 @@ from actors.risk.configuration import limits
 from actors.strategy import factory
 from actors.strategy.brain import KINDS as STRATEGY_KINDS
 from actors.strategy.plan import StrategyPlan
+from bigwheel.backtests.conduct import Conduct
 from bigwheel.backtests.driver import Driver, Seat
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Opening
@@ -43,7 +44,7 @@ class Terms(NamedTuple):
 
     instruments: dict[str, tuple[Instrument, ...]]
     cash: Decimal
-    latency_ns: int
+    conduct: Conduct
     seed: int
     intervals: dict[str, int]
 
@@ -59,12 +60,12 @@ class Session:
         self.prices = Prices()
         self.counts: Counter[str] = Counter()
         self.venues = {
-            venue: BacktestVenue(self.driver, venue, own, told.cash, told.latency_ns, told.seed)
+            venue: BacktestVenue(self.driver, venue, own, told.cash, told.conduct, told.seed)
             for venue, own in told.instruments.items()
         }
         self._exchanges: list[ExchangeBrain] = []
         self._assemble(plans, owner)
-        self.latency_ns = told.latency_ns
+        self.conduct = told.conduct
 
     def _assemble(self, plans: list[StrategyPlan], owner: type[Strategy]) -> None:
         settings, driver = self.settings, self.driver
@@ -114,14 +115,14 @@ class Session:
             self.ledger.sample(at_ns, self.mark)
 
     def finish(self) -> None:
-        """Let the answers that are on their way arrive, take a last look, and see that the accounts agree.
+        """Let what is known to come and the answers on their way arrive, and see that the accounts agree.
 
         Raises:
             BacktestError: the journal's fills and the matching engine's accounts come to something else.
         """
         driver = self.driver
-        last_ns = driver.now
-        driver.advance(last_ns + 2 * self.latency_ns + SECOND)
+        last_ns = max(driver.now, *(venue.last_ns for venue in self.venues.values()))
+        driver.advance(last_ns + self.conduct.latency.longest_ns + SECOND)
         self.ledger.sample(last_ns, self.mark, last=True)
         engine = sum((venue.equity for venue in self.venues.values()), Decimal(0))
         ours = self.ledger.value(self.mark)

@@ -12,7 +12,7 @@ from exchanges.bybit.settings import INTERVALS
 from exchanges.bybit.symbols import CATEGORIES, LINEAR, SPOT, VENUE, coins, full, native
 from exchanges.model.instrument import ContractKind, Instrument, lowest_maintenance
 from exchanges.model.market import Bar, Quote, Ticker, Trade
-from exchanges.model.order import Fill, Liquidity, Order, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.order import LIQUIDATION_PREFIX, Fill, Liquidity, Order, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.position import Balance
 from exchanges.model.venue import PaymentReport, PlaceOrder, VenuePosition
 
@@ -132,6 +132,7 @@ _FORCE_NAMES = {force: name for name, force in _FORCES.items()}
 _SILENT_REASONS = ("", "EC_NoError", "UNKNOWN")
 EXECUTIONS = ("Trade", "AdlTrade", "BustTrade", "Settle", "BlockTrade", "MovePosition", "Delivery")
 """The execution types that change a position; ``Funding`` moves cash alone."""
+FORCED = ("AdlTrade", "BustTrade")
 
 
 def price(text: str) -> float:
@@ -336,7 +337,7 @@ def fill(fields: dict[str, Any], category: str = LINEAR) -> Fill | None:
     name, found, side = str(fields["symbol"]), category_of(fields, category), Side(_choice(_SIDES, fields, "side"))
     currency = str(fields.get("feeCurrency") or _fee_currency(name, found, side))
     return Fill(
-        execution_id=str(fields["execId"]),
+        execution_id=f"{LIQUIDATION_PREFIX if fields.get('execType') in FORCED else ''}{fields['execId']}",
         client_id=str(fields.get("orderLinkId") or ""),
         venue_id=str(fields.get("orderId") or ""),
         symbol=full(name, found),

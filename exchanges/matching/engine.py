@@ -15,11 +15,11 @@ from exchanges.matching.liquidation import Liquidator
 from exchanges.matching.liquidity import DepthModel, Level
 from exchanges.matching.market import Market
 from exchanges.matching.matcher import Matcher
-from exchanges.matching.record import NOTHING, ZERO, Changes, OrderRecord
+from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
 from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.market import Bar
-from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import AmendOrder, CancelOrder, PlaceOrder
 
 
@@ -250,13 +250,10 @@ class MatchingEngine:
         """
         market = self._market(symbol)
         market.external.traded(price, taker)
-        changes = self._meet(market, price, size, taker, now_ns) if market.instrument.trading else NOTHING
-        closed = self.liquidate(now_ns, symbol)
-        if changes and closed:
-            changes.merge(closed)
-        return changes or closed
+        changes = self._reach(market, price, size, taker, now_ns) if market.instrument.trading else NOTHING
+        return self.liquidate(now_ns, symbol).after(changes)
 
-    def _meet(self, market: Market, price: float, size: float, taker: Side, now_ns: int) -> Changes:
+    def _reach(self, market: Market, price: float, size: float, taker: Side, now_ns: int) -> Changes:
         side = market.book.bids if taker is Side.SELL else market.book.asks
         if not side:
             return NOTHING
@@ -319,8 +316,7 @@ class MatchingEngine:
             first = len(changes.executions)
             self._match(market, record, now_ns, changes)
             record.reason = reasons.LIQUIDATION
-            executions = changes.executions
-            executions[first:] = [msgspec.structs.replace(done, liquidation=True) for done in executions[first:]]
+            changes.executions[first:] = map(_forced, changes.executions[first:])
 
     def fund(self, symbol: str, rate: Decimal, now_ns: int) -> Changes:
         """Longs of a perpetual pay ``rate`` of their value at the mark price to shorts (the reverse below 0)."""
@@ -446,3 +442,11 @@ class MatchingEngine:
                 Reject.UNKNOWN_INSTRUMENT, f"expected one of {sorted(self.markets)[:8]}, found {symbol!r}"
             )
         return market
+
+
+def _forced(done: Execution) -> Execution:
+    """An execution by which the venue closes a position."""
+    if done.fill.client_id:
+        return done
+    name = f"{LIQUIDATION_PREFIX}{done.fill.execution_id}"
+    return msgspec.structs.replace(done, fill=msgspec.structs.replace(done.fill, execution_id=name), liquidation=True)

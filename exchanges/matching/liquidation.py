@@ -49,15 +49,20 @@ class Liquidator:
         position = account.positions.get(symbol)
         if position is None or not position.quantity:
             return False
-        known = self._carried.get((account.name, symbol))
         mark = float(market.marked) or market.external.last_price
-        same = known is not None and known.executions == executions and known.wallet == account.wallet
-        if known is not None and same and known.low < mark < known.high:
+        if self.carries(account, market, executions, mark, mark):
             return False
         if self.short_of_margin(account):
             return True
         self._keep(account, position, market, executions)
         return False
+
+    def carries(self, account: Account, market: Market, executions: int, low: float, high: float) -> bool:
+        """Whether it is known that the account carries the market's perpetual at all marks from ``low`` to ``high``."""
+        known = self._carried.get((account.name, market.instrument.symbol))
+        if known is None or known.executions != executions or known.wallet != account.wallet:
+            return False
+        return known.low < low and high < known.high
 
     def _keep(self, account: Account, position: Position, market: Market, executions: int) -> None:
         """Note within which marks the position is carried, where it is all that the account holds."""

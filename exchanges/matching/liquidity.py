@@ -122,7 +122,6 @@ class ExternalMarket:
         self.generation = 0
         self._depth = depth
         self._last = 0.0
-        self._printed = False
         self._taker = Side.BUY
         self._bids = EMPTY
         self._asks = EMPTY
@@ -132,20 +131,20 @@ class ExternalMarket:
 
     def traded(self, price: float, taker: Side) -> None:
         """Note the last trade. Without a book or quotes of its own the depth is fresh again."""
-        self._last, self._printed = price, True
+        self._last = price
         self._taker = taker
         self.generation += 1
         if not self._quoted:
             self._stale = True
 
     def quoted(self, bid: Level, ask: Level) -> None:
-        """Fresh best levels. Where nothing was traded yet, their middle is the price."""
+        """Fresh best levels."""
         below, above = (self.instrument.tick_at(price) for price in (bid[0], ask[0]))
         self._bids = self._listed([bid, (bid[0] - below, UNLIMITED)])
         self._asks = self._listed([ask, (ask[0] + above, UNLIMITED)])
         self._quoted, self._stale = True, False
         self.generation += 1
-        if not self._printed:
+        if not self._last:
             self._last = float((bid[0] + ask[0]) / 2)
 
     def booked(self, bids: list[Level], asks: list[Level]) -> None:
@@ -153,7 +152,7 @@ class ExternalMarket:
         self._bids, self._asks = self._listed(bids), self._listed(asks)
         self._quoted, self._stale = True, False
         self.generation += 1
-        if not self._printed and bids and asks:
+        if not self._last and bids and asks:
             self._last = float((bids[0][0] + asks[0][0]) / 2)
 
     def exact(self, price: float) -> Decimal:

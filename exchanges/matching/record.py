@@ -152,6 +152,12 @@ class Changes:
         self.fundings.extend(other.fundings)
         self._touched.update(other._touched)
 
+    def after(self, earlier: Changes) -> Changes:
+        """Both, those of the ``earlier`` call first."""
+        if earlier and self:
+            earlier.merge(self)
+        return earlier or self
+
     def __bool__(self) -> bool:
         return bool(self._touched or self.executions or self.fundings)
 

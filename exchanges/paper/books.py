@@ -138,7 +138,11 @@ class PaperBooks:
         if data.symbol not in self.engine.markets:
             return NOTHING
         seen = self._seen.setdefault(data.symbol, set())
+        if isinstance(data, Ticker):
+            self.engine.on_mark(data.symbol, Decimal(repr(data.mark)))
         changes = self._apply(self._moved(data, seen))
+        if not isinstance(data, Trade | Bar):
+            changes = self._apply(self.engine.liquidate(self.now_ns(), data.symbol)).after(changes)
         if isinstance(data, _RICH) or (isinstance(data, Bar) and data.closed):
             seen.add(type(data))
             self._prices[data.symbol] = self.engine.markets[data.symbol].external.last_price
@@ -161,9 +165,7 @@ class PaperBooks:
             return self._quoted(data, seen)
         elif isinstance(data, Bar) and data.closed and Trade not in seen:
             return engine.on_bar(data, self.now_ns())
-        elif isinstance(data, Ticker):
-            engine.on_mark(data.symbol, Decimal(repr(data.mark)))
-        return engine.liquidate(self.now_ns(), data.symbol)
+        return NOTHING
 
     def _taker(self, trade: Trade) -> Side:
         """Who took; where the venue does not tell, by the quote rule and then the tick test (Lee and Ready, 1991)."""
@@ -186,7 +188,6 @@ class PaperBooks:
         if Trade in seen:
             return NOTHING
         changes, book = Changes(), self.engine.markets[symbol].book
-        changes.merge(self.engine.liquidate(self.now_ns(), symbol))
         bid, ask = book.bids.best(), book.asks.best()
         if bid is not None and asks[0][0] < bid:
             changes.merge(self.engine.on_trade(symbol, quote.ask, quote.ask_size, Side.SELL, self.now_ns()))

@@ -10,7 +10,7 @@ from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.record import ZERO, Execution, Funding, OrderRecord
 from exchanges.model.instrument import ContractKind, Instrument
-from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.position import Position
 from exchanges.simulators.bybit.instruments import MAINTENANCE_RATE, base_of
 from exchanges.simulators.bybit.topics import LINEAR, SPOT, SPOT_SUFFIX, category_of_symbol
@@ -147,7 +147,7 @@ def execution(done: Execution, mark: Decimal) -> Json:
     return {
         "category": category,
         "symbol": native(fill.symbol),
-        "execId": fill.execution_id,
+        "execId": fill.execution_id.removeprefix(LIQUIDATION_PREFIX),
         "orderId": fill.venue_id,
         "orderLinkId": fill.client_id,
         "side": SIDES[fill.side],
