@@ -15,7 +15,7 @@ from bigwheel.backtests.feed import Feed
 from bigwheel.backtests.floor import Floor
 from bigwheel.times import moment_ns
 from exchanges.model.instrument import ContractKind, Instrument
-from exchanges.model.venue import CancelAll
+from exchanges.model.venue import InstrumentsReport
 
 _VALUES = {"yes": Decimal(1), "no": Decimal(0)}
 
@@ -129,10 +129,9 @@ class Outcomes:
 
     def _close(self, symbol: str) -> None:
         """The market takes no orders from now on, and cancels those it has."""
-        floor = self._floor
-        floor.changed(floor.books.cancel_all(CancelAll(symbol)))
-        closed = msgspec.structs.replace(self._events[symbol], trading=False, closes_ns=0)
-        floor.relist((closed,))
+        closed = msgspec.structs.replace(self._events[symbol], trading=False)
+        self._floor.changed(self._floor.books.close_market(closed))
+        self._floor.report(InstrumentsReport((closed,)))
 
     def _settle(self, symbol: str, value: Decimal) -> None:
         self._floor.changed(self._floor.books.settle(symbol, value))

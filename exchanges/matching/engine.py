@@ -218,14 +218,14 @@ class MatchingEngine:
         self._matcher.close(self._market(record.symbol), record, OrderStatus.EXPIRED, reasons.EXPIRED, now_ns, changes)
         return self._settle(changes)
 
-    def cancel_all(self, account: str, now_ns: int, *, symbol: str = "") -> Changes:
+    def cancel_all(self, account: str, now_ns: int, *, symbol: str = "", reason: str = reasons.BY_USER_ALL) -> Changes:
         """Cancel the working orders of ``symbol``, or of every symbol when it is empty."""
         self._account(account)
         changes = Changes()
         for record in list(self._open.get(account, {}).values()):
             if not symbol or record.symbol == symbol:
                 market = self._market(record.symbol)
-                self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.BY_USER_ALL, now_ns, changes)
+                self._matcher.close(market, record, OrderStatus.CANCELLED, reason, now_ns, changes)
         return self._settle(changes)
 
     def set_leverage(self, account: str, symbol: str, leverage: Decimal) -> None:

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from exchanges.matching.engine import MatchingEngine
 from exchanges.matching.liquidity import Level
-from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, Funding, OrderRecord
+from exchanges.matching.record import MARKET_CLOSED, NOTHING, ZERO, Changes, Execution, Funding, OrderRecord
 from exchanges.matching.synthetic import SyntheticDepth
 from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.market import Bar, Book, MarketData, Quote, Ticker, Trade
@@ -250,6 +250,13 @@ class PaperBooks:
     def cancel_all(self, command: CancelAll) -> Changes:
         """Cancel all orders, of one symbol or of all. Raises ``OrderRejectedError``."""
         return self._apply(self.engine.cancel_all(ACCOUNT, self.now_ns(), symbol=command.symbol))
+
+    def close_market(self, instrument: Instrument) -> Changes:
+        """A market takes no orders any more, and those that are open are cancelled."""
+        told = {"symbol": instrument.symbol, "reason": MARKET_CLOSED}
+        changes = self._apply(self.engine.cancel_all(ACCOUNT, self.now_ns(), **told))
+        self.list([instrument])
+        return changes
 
     def expire(self, record: OrderRecord) -> Changes:
         """End a working order whose time is over."""

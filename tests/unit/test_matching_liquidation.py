@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exchanges.bybit import wire as bybit
 from exchanges.matching.engine import MatchingEngine
 from exchanges.matching.record import LIQUIDATION
+from exchanges.matching.rejection import OrderRejectedError
 from exchanges.model.instrument import Instrument, lowest_maintenance
 from exchanges.model.market import Bar
-from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import PlaceOrder
+from exchanges.simulators.bybit import wire as simulated
 from tests.unit.matching_bench import BTC
 
 MARGINED = msgspec.structs.replace(BTC, maintenance_rate=D("0.005"), max_leverage=D(100))
@@ -189,3 +192,41 @@ def test_what_is_held_after_each_trade_is_carried(quantity: int, short: bool, mo
         closed = desk.quote(tenths / 10)
         assert bool(closed) is failing
         assert desk.held() == (0 if failing else held)
+
+
+def test_a_market_that_takes_no_orders_fills_none() -> None:
+    desk = Desk()
+    name = desk.buy("1", price="95")
+    closed = msgspec.structs.replace(MARGINED, trading=False)
+    desk.engine.relist(closed)
+    assert desk.quote(90) == [] and desk.held() == 0
+    assert desk.engine.mark(BTC.symbol) == 90, "its price is known all the same"
+    with pytest.raises(OrderRejectedError, match="NOT_TRADING"):
+        desk.buy("1")
+    desk.engine.relist(MARGINED)
+    desk.engine.on_trade(BTC.symbol, 94.0, 5.0, Side.SELL, 3)
+    assert desk.held() == 1
+    found = desk.engine.find("a", client_id=name)
+    assert found is not None and found.status is OrderStatus.FILLED
+
+
+def test_an_order_whose_time_is_over_expires_and_frees_its_margin() -> None:
+    desk = Desk()
+    found = desk.engine.find("a", client_id=desk.buy("1", price="95"))
+    assert found is not None and desk.account.reserved == D("4.75")
+    desk.engine.expire(found, 7)
+    assert (found.status, found.updated_ns, desk.account.reserved) == (OrderStatus.EXPIRED, 7, 0)
+    assert desk.engine.working("a") == []
+
+
+def test_the_venue_tells_a_liquidation_as_such_and_the_adapter_keeps_that() -> None:
+    desk = Desk(msgspec.structs.replace(MARGINED, symbol="bybit:BTCUSDT"))
+    desk.engine.place("a", PlaceOrder("c", "bybit:BTCUSDT", Side.BUY, OrderType.MARKET, D(100)), 1)
+    desk.engine.on_quote("bybit:BTCUSDT", (D(90), D(10**6)), (D(90), D(10**6)))
+    (done,) = desk.engine.on_trade("bybit:BTCUSDT", 90.0, 1.0, Side.BUY, 10**6).executions
+    assert done.fill.execution_id.startswith(LIQUIDATION_PREFIX) and done.fill.forced and not done.fill.settles
+    told = simulated.execution(done, D(90))
+    assert (told["execType"], told["orderLinkId"]) == ("BustTrade", "")
+    assert not told["execId"].startswith(LIQUIDATION_PREFIX)
+    assert bybit.fill(told) == done.fill
+    assert not (bybit.fill(told | {"execType": "Trade"}) or done.fill).forced
