@@ -206,7 +206,8 @@ class PaperBooks:
         if at_ns <= self.funded.get(symbol, 0):
             return NOTHING
         self.funded[symbol] = at_ns
-        return self._apply(self.engine.fund(symbol, rate, at_ns))
+        changes = self._apply(self.engine.fund(symbol, rate, at_ns))
+        return self._apply(self.engine.liquidate(self.now_ns(), symbol)).after(changes)
 
     def first_ns(self, symbol: str) -> int:
         """When the symbol was traded first, 0 if it never was."""

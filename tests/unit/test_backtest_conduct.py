@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 import bigwheel
 from bigwheel.backtests.errors import BacktestError
+from bigwheel.cli.app import app
 from exchanges.hours import NEW_YORK
 from exchanges.model.flow import Rest
 from exchanges.model.market import Bar, Trade
@@ -103,6 +106,21 @@ def test_without_rates_nothing_is_paid_and_the_summary_says_so(tmp_path: Path) -
     assert (plain.summary["funding"], plain.summary["funding_rates"]) == (0.0, {BTC: "none"})
     configured = bigwheel.backtest(Timed, config={"backtest": {"funding_rate": "0.001"}}, **told)
     assert configured.summary["funding"] == pytest.approx(-3.0)
+
+
+def test_recorded_rates_are_paid_on_recorded_bars() -> None:
+    data, rates = DATA / "bars/bybit_linear_1m/BTCUSDT.parquet", DATA / "funding/bybit_BTCUSDT.parquet"
+    if not data.exists() or not rates.exists():
+        pytest.skip(f"no recorded bars at {data}; set BIGWHEEL_DATA")
+    result = bigwheel.backtest(Timed, data=data, symbols=BTC, params={"sell": 10**6}, funding=rates)
+    paid = result.payments.to_pylist() if result.payments is not None else []
+    known = {row["ts_ns"]: row["rate"] for row in pq.read_table(rates).to_pylist()}
+    opens = {row["ts_ns"]: row["open"] for row in pq.read_table(data).to_pylist()}
+    bought = result.fills["ts_ns"].to_pylist()[0]
+    due = [at for at in known if bought < at <= result.summary["to"]]
+    assert [row["ts_ns"] for row in paid] == due and due
+    # The first price of the bar that begins at that moment is the last one then.
+    assert [row["amount"] for row in paid] == pytest.approx([-0.1 * opens[at] * known[at] for at in due], abs=1e-7)
 
 
 def test_tickers_announce_the_rate_and_set_the_mark(tmp_path: Path) -> None:
@@ -268,6 +286,27 @@ def test_recorded_markets_end_as_they_did() -> None:
     assert found.summary["final_equity"] == pytest.approx(found.summary["starting_cash"] + cash, abs=1e-9)
 
 
+def test_the_command_takes_rates_and_outcomes(tmp_path: Path) -> None:
+    def told(*arguments: str) -> dict[str, Any]:
+        said = CliRunner().invoke(app, ["backtest", *arguments, "--json"])
+        assert said.exit_code == 0, said.output
+        found: dict[str, Any] = json.loads(said.stdout)
+        return found
+
+    path = contracts(tmp_path / "k", [40] * 12)
+    elsewhere = (tmp_path / "k" / "markets.parquet").rename(tmp_path / "m.parquet")
+    punter = f"{Path(__file__)}:Punter"
+    options = (punter, "--data", str(path), "--symbols", YES)
+    assert told(*options)["settlements"] == 0
+    assert told(*options, "--settlements", str(elsewhere))["settlements"] == 1
+    bars_of = flat(tmp_path / "BTCUSDT.parquet", 12)
+    options = ("trend", "--data", str(bars_of), "--symbols", BTC, "--param", "source=bars")
+    assert told(*options)["funding_rates"] == {BTC: "none"}
+    assert told(*options, "--funding", "0.0001")["funding_rates"] == {BTC: "constant"}
+    shown = CliRunner().invoke(app, ["backtest", *options])
+    assert f"no rates of {BTC}" in " ".join(shown.output.split())
+
+
 # -- liquidation -------------------------------------------------------------------------------
 
 LOOSE: dict[str, Any] = {
@@ -323,6 +362,25 @@ def test_a_position_that_cannot_be_carried_is_closed_and_the_books_agree(tmp_pat
     (trip,) = result.trades.to_pylist()
     assert trip["strategy"] == "Watching" and trip["pnl"] == pytest.approx(cash, abs=1e-6)
     assert seen[-1] == 0 and max(seen) == Decimal("1.5"), "the strategy learns that it holds nothing any more"
+
+
+def test_funding_that_cannot_be_paid_liquidates_at_once(tmp_path: Path) -> None:
+    # 1.0 at about 30,000 with 1,400: a rate of 4.2% at 08:00 costs 1,260 and leaves less than 150.
+    result = bigwheel.backtest(
+        Timed,
+        data=flat(tmp_path / "BTCUSDT.parquet", 12),
+        symbols=BTC,
+        params={"sell": 99, "size": 1.0},
+        cash=1_400,
+        config=LOOSE,
+        funding=0.042,
+    )
+    (paid,) = result.payments.to_pylist() if result.payments is not None else []
+    closed = [row for row in result.fills.to_pylist() if not row["client_id"]]
+    assert paid["amount"] == -1_260.0 and {row["ts_ns"] for row in closed} == {START + 8 * HOUR}
+    moved = [(1 if row["side"] == "sell" else -1, row["quantity"] * row["price"]) for row in result.fills.to_pylist()]
+    cash = sum(sign * worth - worth * TAKER for sign, worth in moved)
+    assert result.summary["final_equity"] == pytest.approx(1_400 + cash - 1_260, abs=1e-6)
 
 
 def test_a_leverage_that_is_set_bounds_what_can_be_held(tmp_path: Path) -> None:
