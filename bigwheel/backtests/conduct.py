@@ -26,6 +26,8 @@ class Conduct(NamedTuple):
     outcomes: Mapping[str, Outcome] = {}
     leverage: Mapping[str, Decimal] = {}
     extended_hours: bool = False
+    marked: bool = False
+    """Whether the data have tickers."""
     start_ns: int = 0
     """The first moment of the run; brains are awake a little earlier."""
     end_ns: int = FOR_EVER_NS
@@ -56,6 +58,7 @@ def conduct(
         outcomes(feed, data, listed, settlements),
         {venue: Decimal(leverage) for venue, leverage in levers.items() if leverage is not None},
         settings.exchange.alpaca.extended_hours,
+        bool(feed.tickers),
         feed.start_ns,
         feed.end_ns,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 
 from actors import names
@@ -16,7 +17,7 @@ from bigwheel.backtests.hours import MarketHours
 from bigwheel.backtests.outcomes import Outcomes
 from exchanges.commands import result
 from exchanges.model.instrument import Instrument
-from exchanges.model.market import MarketData, Ticker
+from exchanges.model.market import Bar, MarketData, Ticker, last_price
 from exchanges.model.venue import (
     BalanceReport,
     Command,
@@ -90,6 +91,28 @@ class BacktestVenue:
         self._floor.hear(data)
         self._floor.changed(changes)
 
+    def carries(self, data: MarketData | Opening) -> bool:
+        """Whether it is sure that the account carries what it holds at all prices of a piece of data."""
+        if isinstance(data, Bar):
+            return self.books.engine.carries(data.symbol, data.low, data.high)
+        price = data.price if isinstance(data, Opening) else last_price(data)
+        return not price or self.books.engine.carries(data.symbol, price, price)
+
+    def move(self, symbol: str, data: Sequence[MarketData | Opening]) -> None:
+        """Let data move a market in which no order works; the connection is told of them otherwise."""
+        books = self.books
+        moves = [each.price if isinstance(each, Opening) else each for each in data]
+        if books.barred(symbol):
+            bars: list[Bar | float] = [each for each in moves if isinstance(each, Bar | float)]
+            if len(bars) == len(moves):
+                books.pass_bars(symbol, bars)
+                return
+        for each in data:
+            if isinstance(each, Opening):
+                self._open_bar(each)
+            else:
+                books.take(each)
+
     def _open_bar(self, opening: Opening) -> None:
         """The first trade of a bar, which orders that wait for the market meet; nobody is told of it yet."""
         if self.books.priced(opening.symbol):
@@ -153,3 +176,8 @@ class BacktestVenue:
     def mark(self, symbol: str) -> Decimal:
         """The price that ``symbol`` is valued at."""
         return self.books.engine.mark(symbol)
+
+    def price(self, symbol: str) -> float:
+        """The same as float64, as it was heard."""
+        market = self.books.engine.markets[symbol]
+        return float(market.mark()) if market.marked else market.external.last_price or float(market.mark())

@@ -274,9 +274,15 @@ class MatchingEngine:
 
     def on_bar(self, bar: Bar, now_ns: int) -> Changes:
         """A closed bar, walked from open over its extremes to its close."""
-        changes = Changes()
         market = self._market(bar.symbol)
-        for price, size, taker in path(bar, market.external.last_price, float(market.instrument.lot)):
+        trades = path(bar, market.external.last_price, float(market.instrument.lot))
+        idle = not market.book.bids and not market.book.asks
+        if idle and self.carries(bar.symbol, bar.low, bar.high):
+            for price, _, taker in trades:
+                market.external.traded(price, taker)
+            return NOTHING
+        changes = Changes()
+        for price, size, taker in trades:
             changes.merge(self.on_trade(bar.symbol, price, size, taker, now_ns))
         return changes
 
@@ -297,6 +303,20 @@ class MatchingEngine:
             if self._liquidator.failing(account, market, self._matcher.execution_count):
                 self._close_out(account, now_ns, changes)
         return self._settle(changes) if changes else NOTHING
+
+    def carries(self, symbol: str, low: float, high: float) -> bool:
+        """Whether it is sure that nothing is liquidated while ``symbol`` is traded from ``low`` to ``high``."""
+        market, count = self._market(symbol), self._matcher.execution_count
+        if not market.instrument.maintenance_rate:
+            return True
+        return all(
+            not account.position(symbol).quantity
+            or (
+                not self._liquidator.failing(account, market, count)
+                and self._liquidator.carries(account, market, count, low, high)
+            )
+            for account in self.accounts.values()
+        )
 
     def _close_out(self, account: Account, now_ns: int, changes: Changes) -> None:
         """Cancel the account's orders for perpetuals, then close its positions until the rest can be carried."""

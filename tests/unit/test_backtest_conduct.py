@@ -21,6 +21,7 @@ from exchanges.model.flow import Rest
 from exchanges.model.market import Bar, Trade
 from strategies.strategy import Strategy
 from tests.unit.test_backtest import BTC, DATA, MINUTE, START, Row, Timed, bars
+from tests.unit.test_backtest_lull import one_by_one
 
 HOUR = 60 * MINUTE
 TAKER = 0.00055
@@ -362,6 +363,28 @@ def test_a_position_that_cannot_be_carried_is_closed_and_the_books_agree(tmp_pat
     (trip,) = result.trades.to_pylist()
     assert trip["strategy"] == "Watching" and trip["pnl"] == pytest.approx(cash, abs=1e-6)
     assert seen[-1] == 0 and max(seen) == Decimal("1.5"), "the strategy learns that it holds nothing any more"
+
+
+def test_a_liquidation_is_the_same_with_lulls_as_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A long way down in small steps, with spikes in the lows: most bars are passed over together, one is not.
+    rows: list[Row] = [FLAT] * 4
+    for number in range(300):
+        price = 30_000.0 - 8.0 * number
+        low = price - (600.0 if number == 200 else 40.0)
+        rows.append((price, price + 20.0, low, price - 5.0))
+    told: dict[str, Any] = {
+        "data": bars(tmp_path / "BTCUSDT.parquet", rows, volume=10_000.0),
+        "symbols": BTC,
+        "params": {"sell": 999, "size": 1.5},
+        "cash": 3_000,
+        "config": LOOSE,
+    }
+    together = bigwheel.backtest(Timed, **told)
+    with one_by_one(monkeypatch):
+        single = bigwheel.backtest(Timed, **told)
+    assert together.summary["liquidations"] == single.summary["liquidations"] == 1
+    for name in ("orders", "fills", "trades", "equity", "signals"):
+        assert getattr(together, name).equals(getattr(single, name)), name
 
 
 def test_funding_that_cannot_be_paid_liquidates_at_once(tmp_path: Path) -> None:

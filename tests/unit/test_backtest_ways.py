@@ -111,6 +111,7 @@ def test_with_jitter_commands_overtake_each_other_and_streams_do_not(tmp_path: P
     assert told == sorted(told)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(min_value=0, max_value=2**40), base=st.integers(min_value=0, max_value=10**7))
 def test_jitter_is_within_its_bounds_and_the_same_for_a_seed(seed: int, base: int) -> None:
     ways = [Way(base, Latency(base, base, jitter_ns=1_000, seed=seed), "order") for _ in range(2)]
