@@ -58,34 +58,28 @@ def backtest(
         config: an environment, settings, or what is to differ from the environment ``backtest``.
         cash: what each venue's account begins with, in its currency; by default ``simulator.starting_balance``.
         costs: ``{"maker": 0.0002, "taker": 0.00055}``, fractions of notional; by default each venue's own.
-        latency_ms: how long a command takes to the venue, and its answer back; or some of ``{"feed": 1, "order": 5,
-            "answer": 5, "jitter": 2}``, ``jitter`` being up to so much more for each. By default
-            ``simulator.latency_ms`` and the section ``backtest``.
+        latency_ms: of commands and answers, or ``{"feed": 1, "order": 5, "answer": 5, "jitter": 2}``; else configured.
         funding: the rate of perpetuals whose data have none, or a file of rates; by default ``backtest.funding_rate``.
-        settlements: what event contracts pay, ``{"kalshi:KXHIGHNY-25MAR10-T45": "yes"}`` or ``("yes", time)``, or a
-            file of markets; by default such files beside the data.
+        settlements: ``{"kalshi:TICKER": "yes"}`` or ``("yes", time)``, or a file of markets; else one with the data.
         seed: varies the depth that is made up where the data are trades or bars alone, and jitter.
 
     Raises:
         BacktestError: there is no such data or symbol, an argument makes no sense, or a brain raised.
         StrategyError: there is no such strategy, or the parameters are not its own.
-        ConfigError, DataError: the configuration or the data can't be read.
+        ConfigError, DataError, FeedError: the configuration or the data can't be read.
     """
     began = time.perf_counter()
-    wanted = _symbols(symbols)
-    first_ns, end_ns = _span(start, end)
+    wanted, span = _symbols(symbols), _span(start, end)
     owner = strategy if isinstance(strategy, type) else resolve(strategy)
-    name = owner.__name__ if isinstance(strategy, type) else strategy
-    told = dict(params or {})
+    name, told = owner.__name__ if isinstance(strategy, type) else strategy, dict(params or {})
     trial = owner.create(wanted[0], told, "", wanted if owner.together else ())
-    with Feed(Path(data), wanted, first_ns, end_ns) as feed:
+    with Feed(Path(data), wanted, *span) as feed:
         _ensure_watched(trial, feed, wanted)
         settings = _settings(config, feed, wanted, name, told)
         listed = instruments(settings, feed, wanted, costs)
         ways = conduct(settings, feed, Path(data), listed, latency_ms, funding, settlements, seed)
         terms = _terms(settings, feed, listed, cash, ways, seed)
-        session = Session(settings, _plans(settings, owner, wanted), owner, terms)
-        span = _run(session, feed)
+        span = _run(session := Session(settings, _plans(settings, owner, wanted), owner, terms), feed)
     return _result(session, told, wanted, span, time.perf_counter() - began)
 
 
