@@ -12,7 +12,7 @@ from conf.hosting import AuditSettings, BusSettings, GatewaySettings, LoggingSet
 from conf.risk import RiskSettings
 from conf.section import Names, Section
 from conf.trading import LearnerSettings, StrategySettings, check_symbols
-from conf.venues import PaperSettings, SimulatorSettings, VenueSections
+from conf.venues import BacktestSettings, PaperSettings, SimulatorSettings, VenueSections
 
 Mode = Literal["sim", "paper", "demo", "live"]
 
@@ -39,6 +39,7 @@ class Settings(Section):
     ray: RaySettings = Field(default_factory=RaySettings, description="the cluster the actors run on")
     simulator: SimulatorSettings = Field(default_factory=SimulatorSettings, description="the embedded venues")
     paper: PaperSettings = Field(default_factory=PaperSettings, description="orders of mode paper")
+    backtest: BacktestSettings = Field(default_factory=BacktestSettings, description="runs on recorded data")
     exchange: VenueSections = Field(default_factory=VenueSections, description="the connections, by venue")
     risk: RiskSettings = Field(default_factory=RiskSettings, description="the limits no order gets past")
     learner: LearnerSettings = Field(default_factory=LearnerSettings, description="how outcomes change decisions")

@@ -65,6 +65,23 @@ class PaperSettings(Section):
     )
 
 
+class BacktestSettings(Section):
+    """What a backtest can't know from its data. Commands take ``simulator.latency_ms``."""
+
+    feed_latency_ms: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="milliseconds market data take from the venue to us"
+    )
+    answer_latency_ms: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="milliseconds answers and reports take back; none: as long as a command"
+    )
+    jitter_ms: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="up to so many milliseconds more for each of them, by the seed"
+    )
+    funding_rate: Annotated[Decimal, Field(gt=-1, lt=1)] | None = Field(
+        default=None, description="of perpetuals whose data have no rates, for each interval; none: not funded"
+    )
+
+
 class CredentialSettings(Section):
     """Where an API key is found. Only names stand here: never the key, never the secret."""
 

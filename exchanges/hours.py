@@ -6,9 +6,12 @@ import datetime as dt
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
+
+from exchanges.model.order import OrderType, TimeInForce
 
 NEW_YORK = ZoneInfo("America/New_York")
 Hours = Literal["always", "nyse"]
@@ -132,6 +135,16 @@ class NyseHours(TradingHours):
 
     def _ahead(self, now: dt.datetime) -> Iterator[Session]:
         return self.sessions(now.date(), now.date() + FAR_AHEAD * _ONE_DAY)
+
+
+def ends_with_the_day(quantity: Decimal, type_: OrderType, force: TimeInForce, *, extended: bool) -> bool:
+    """Whether Alpaca takes an order for stocks as a day order alone.
+
+    It does so with fractions of a share, and with good-till-cancelled orders for extended hours. Market orders are
+    made day orders, so that none waits for the next day.
+    """
+    fraction = quantity % 1 != 0
+    return fraction or (force is TimeInForce.GTC and (extended or type_ is OrderType.MARKET))
 
 
 def trading_hours(hours: Hours) -> TradingHours:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,12 @@ def make_exchange(settings: Settings, venue: str, addresses: Mapping[str, str], 
     exchange = make_adapter(settings, venue, addresses, keys)
     if Mode(settings.mode) is not Mode.PAPER:
         return exchange
-    told = settings.paper
+    told, leverage = settings.paper, getattr(settings.exchange[venue], "leverage", None)
     paper = PaperSettings(
         balance=told.starting_balance,
         folder=settings.store / "paper" / venue,
         latency_s=told.latency_ms / 1_000,
+        leverage=None if leverage is None else Decimal(leverage),
     )
     return PaperExchange(exchange, paper)
 

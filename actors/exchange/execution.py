@@ -263,7 +263,7 @@ class Execution:
         tracked = self._state.match(fill.client_id, fill.venue_id)
         if tracked is not None and not fill.client_id:
             fill = msgspec.structs.replace(fill, client_id=tracked.client_id)
-        ours = tracked is not None or fill.settles or fill.client_id.startswith(OUR_PREFIX)
+        ours = tracked is not None or fill.forced or fill.client_id.startswith(OUR_PREFIX)
         if not ours and fill.symbol not in self._settings.symbols:
             ctx.count("exchange.fills_elsewhere")
             return

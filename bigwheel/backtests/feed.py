@@ -16,7 +16,7 @@ from exchanges.catalog import Catalog, Series
 from exchanges.catalog.catalog import FOR_EVER_NS
 from exchanges.catalog.stream import MarketStream
 from exchanges.model.market import Bar, MarketData
-from exchanges.recording.schemas import BOOKS, QUOTES, TRADES
+from exchanges.recording.schemas import BOOKS, QUOTES, TICKERS, TRADES
 
 EVENTS = (TRADES, QUOTES, BOOKS)
 HOOKS = {TRADES: "trade", QUOTES: "quote", BOOKS: "book"}
@@ -46,8 +46,8 @@ class Sample(NamedTuple):
 class Feed:
     """The data of ``symbols`` in time order, read as they are asked for. Close it, or use it in a ``with``.
 
-    Of bars those of the shortest length are taken. Where a symbol has bars and nothing else, each bar's first price is
-    there at its beginning, as an ``Opening``.
+    Of bars those of the shortest length are taken, and tickers for what they say of marks and funding. Where a symbol
+    has bars and nothing else, each bar's first price is there at its beginning, as an ``Opening``.
 
     Args:
         path: a catalog or recording, a file (Parquet, CSV, JSON lines of books) or a folder of such files.
@@ -63,8 +63,9 @@ class Feed:
         self._open = ExitStack()
         self.catalog = self._catalog(path, symbols)
         self.series = self._chosen(path, symbols)
+        self.tickers = self.catalog.series(symbols, (TICKERS,))
         self.start_ns, self.end_ns = start_ns, end_ns
-        self.stream = MarketStream(self.catalog, self.series, start_ns, end_ns)
+        self.stream = MarketStream(self.catalog, [*self.series, *self.tickers], start_ns, end_ns)
 
     def __enter__(self) -> Feed:
         return self
@@ -108,6 +109,11 @@ class Feed:
         """The length of a symbol's bars, 0 if it has none."""
         return max(each.interval_ns for each in self.series if each.symbol == symbol)
 
+    def last_ns(self, symbol: str) -> int:
+        """When the last of a symbol's data is known."""
+        own = [each for each in self.series if each.symbol == symbol]
+        return max(self.catalog.holding(each).last_ns + each.interval_ns for each in own)
+
     @property
     def bars_alone(self) -> bool:
         """Whether there is nothing but bars."""
@@ -139,7 +145,8 @@ class Feed:
         if not opened:
             portions = self._alone()
         else:
-            portions = self._with_openings(opened) if len(self.series) > 1 else self._of_one()
+            alone = len(self.stream.series) == 1
+            portions = self._of_one() if alone else self._with_openings(opened)
         for portion in portions:
             for start in range(0, len(portion), _TOGETHER):
                 yield portion[start : start + _TOGETHER]

@@ -48,6 +48,10 @@ class Ledger:
         self.signals: dict[str, dict[str, Any]] = {}
         self.orders: dict[str, dict[str, Any]] = {}
         self.fills: list[dict[str, Any]] = []
+        self.payments: list[dict[str, Any]] = []
+        self.settlements = 0
+        self.liquidations: set[str] = set()
+        """The venue's own orders."""
         self.equity = Equity(float(cash), sample_ns)
         self._margined = {each.symbol for each in instruments if each.kind is ContractKind.LINEAR_PERPETUAL}
 
@@ -58,7 +62,9 @@ class Ledger:
         elif isinstance(event, OrderChanged):
             self._order(record, event)
         elif isinstance(event, Filled) and not self.books.has(event.fill):
-            self._fill(event)
+            self._fill(event.signal_id, event.strategy, event.fill)
+        elif isinstance(event, Paid):
+            self._paid(event)
         self.books.take(event)
         if isinstance(event, Filled | Paid | Repaired):
             held = [position for position in self.books.positions.values() if position.quantity]
@@ -92,10 +98,20 @@ class Ledger:
         ended = record.ts if order.status.final else None
         self.orders[order.client_id] = _order_row(event, order, created, ended)
 
-    def _fill(self, event: Filled) -> None:
-        fill = event.fill
-        self.fills.append(_fill_row(event, fill))
-        self.trips.take(event.strategy, fill)
+    def _fill(self, signal_id: str, strategy: str, fill: Fill) -> None:
+        self.fills.append(_fill_row(signal_id, strategy, fill))
+        if not fill.forced:
+            self.trips.take(strategy, fill)
+            return
+        self.trips.forced(fill)
+        self.settlements += fill.settles
+        if not fill.settles:
+            self.liquidations.add(fill.venue_id)
+
+    def _paid(self, paid: Paid) -> None:
+        self.payments.append(
+            {"ts_ns": paid.ts_ns, "symbol": paid.symbol, "kind": paid.kind, "amount": float(paid.amount)}
+        )
 
     # -- money -----------------------------------------------------------------------------
 
@@ -155,12 +171,12 @@ def _order_row(event: OrderChanged, order: Order, created_ns: int, ended_ns: int
     }
 
 
-def _fill_row(event: Filled, fill: Fill) -> dict[str, Any]:
+def _fill_row(signal_id: str, strategy: str, fill: Fill) -> dict[str, Any]:
     return {
         "fill_id": fill.execution_id,
         "client_id": fill.client_id,
-        "signal_id": event.signal_id,
-        "strategy": event.strategy,
+        "signal_id": signal_id,
+        "strategy": strategy,
         "symbol": fill.symbol,
         "side": fill.side.value,
         "quantity": float(fill.quantity),

@@ -41,6 +41,7 @@ class Lull:
     Args:
         exchanges: the connections' brains by venue.
         passed: takes data into the venues' books and the tables.
+        carries: whether it is sure that nothing is liquidated by a piece of data.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class Lull:
         risk: RiskBrain,
         learner: LearnerBrain,
         passed: Callable[[Sequence[Item]], None],
+        carries: Callable[[MarketData | Opening], bool],
     ) -> None:
         self._driver, self._exchanges, self._risk, self._learner = driver, exchanges, risk, learner
-        self._passed = passed
+        self._passed, self._carries = passed, carries
         self._audiences: dict[tuple[str, type], Audience] = {}
         self._revision = -1
 
@@ -70,6 +72,9 @@ class Lull:
         for place in range(start, end):
             at, item = items[place]
             if at >= until or (planned and planned[0][0] < at):
+                end = place
+                break
+            if bands and not self._carries(item):
                 end = place
                 break
             if isinstance(item, Opening):

@@ -10,14 +10,15 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-TABLES = ("orders", "fills", "trades", "equity", "signals", "prices")
+TABLES = ("orders", "fills", "trades", "equity", "signals", "prices", "payments")
 
 
 class BacktestResult(msgspec.Struct, frozen=True):
     """Tables in the schemas of ``bigwheel.backtests.tables``, and the figures as plain JSON values.
 
     ``signals`` have the state of what became of them in the market; ``LEARNED`` is none here.
-    ``prices`` are bars for a chart, a few thousand of each symbol, or ``None`` where the data have none.
+    ``prices`` are bars for a chart, a few thousand of each symbol, or ``None`` where the data have none. ``payments``
+    are funding, above 0 when received.
     """
 
     strategy: str
@@ -29,6 +30,7 @@ class BacktestResult(msgspec.Struct, frozen=True):
     equity: pa.Table
     signals: pa.Table
     prices: pa.Table | None = None
+    payments: pa.Table | None = None
 
     def write(self, folder: Path) -> None:
         """Write each table as ``NAME.parquet`` and the figures as ``summary.json``; the folder is made."""

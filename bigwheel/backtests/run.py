@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 
 from actors.strategy.plan import StrategyPlan, planned
 from bigwheel.backtests import tables
+from bigwheel.backtests.accruals import Rate
+from bigwheel.backtests.conduct import conduct
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Feed
 from bigwheel.backtests.instruments import instruments
+from bigwheel.backtests.outcomes import Settled
 from bigwheel.backtests.result import BacktestResult
 from bigwheel.backtests.session import Session, Terms
 from bigwheel.times import moment_ns
@@ -39,7 +42,9 @@ def backtest(
     config: str | Settings | Mapping[str, object] = "backtest",
     cash: Decimal | float | str | None = None,
     costs: Mapping[str, object] | None = None,
-    latency_ms: float | None = None,
+    latency_ms: float | Mapping[str, float] | None = None,
+    funding: Rate | str | Path | None = None,
+    settlements: Mapping[str, Settled] | str | Path | None = None,
     seed: int = 0,
     depth: Depth = "synthetic",
 ) -> BacktestResult:
@@ -54,24 +59,39 @@ def backtest(
         config: an environment, settings, or what is to differ from the environment ``backtest``.
         cash: what each venue's account begins with, in its currency; by default ``simulator.starting_balance``.
         costs: ``{"maker": 0.0002, "taker": 0.00055}``, fractions of notional; by default each venue's own.
-        latency_ms: how long a command takes to the venue, and its answer back; by default ``simulator.latency_ms``.
-        seed: varies the depth that is made up where the data are trades or bars alone.
+        latency_ms: of commands and answers, or ``{"feed": 1, "order": 5, "answer": 5, "jitter": 2}``; else configured.
+        funding: the rate of perpetuals whose data have none, or a file of rates; by default ``backtest.funding_rate``.
+        settlements: ``{"kalshi:TICKER": "yes"}`` or ``("yes", time)``, or a file of markets; else one with the data.
+        seed: varies the depth that is made up where the data are trades or bars alone, and jitter.
         depth: what is made up there: ``synthetic`` (a spread, and sizes at each tick) or ``exact`` (any quantity at
             the last trade's price, without a spread), to compare with other engines.
 
     Raises:
-        BacktestError: there is no such data or symbol, the span is empty, or a brain raised.
+        BacktestError: there is no such data or symbol, an argument makes no sense, or a brain raised.
         StrategyError: there is no such strategy, or the parameters are not its own.
-        ConfigError, DataError: the configuration or the data can't be read.
+        ConfigError, DataError, FeedError: the configuration or the data can't be read.
     """
     began = time.perf_counter()
-    wanted = symbols_of(symbols)
-    first_ns, end_ns = span_ns(start, end)
+    wanted, span = symbols_of(symbols), span_ns(start, end)
     tried = subject(strategy, wanted, params or {})
-    with Feed(Path(data), wanted, first_ns, end_ns) as feed:
-        session = prepared(tried, feed, config, cash, costs, latency_ms, seed)
+    told = Told(config, cash, costs, latency_ms, funding, settlements, seed, depth)
+    with Feed(Path(data), wanted, *span) as feed:
+        session = prepared(tried, feed, Path(data), told)
         span = _run(session, feed)
     return _result(session, tried.params, wanted, span, time.perf_counter() - began)
+
+
+class Told(NamedTuple):
+    """What ``backtest`` is told besides the strategy and the data, as it is told."""
+
+    config: str | Settings | Mapping[str, object] = "backtest"
+    cash: Decimal | float | str | None = None
+    costs: Mapping[str, object] | None = None
+    latency_ms: float | Mapping[str, float] | None = None
+    funding: Rate | str | Path | None = None
+    settlements: Mapping[str, Settled] | str | Path | None = None
+    seed: int = 0
+    depth: Depth = "synthetic"
 
 
 class Subject(NamedTuple):
@@ -97,20 +117,15 @@ def subject(strategy: str | type[Strategy], symbols: tuple[str, ...], params: Ma
     return Subject(owner, name, told, symbols, instance)
 
 
-def prepared(
-    tried: Subject,
-    feed: Feed,
-    config: str | Settings | Mapping[str, object],
-    cash: Decimal | float | str | None,
-    costs: Mapping[str, object] | None,
-    latency_ms: float | None,
-    seed: int,
-) -> Session:
+def prepared(tried: Subject, feed: Feed, data: Path, told: Told) -> Session:
     """Everything of a run, before its first piece of data; see ``backtest`` for the arguments and what it raises."""
     wanted = tried.symbols
     _ensure_watched(tried.instance, feed, wanted)
-    settings = _settings(config, feed, wanted, tried.name, tried.params)
-    terms = _terms(settings, feed, wanted, cash, costs, latency_ms, seed)
+    settings = _settings(told.config, feed, wanted, tried.name, tried.params)
+    listed = instruments(settings, feed, wanted, told.costs)
+    ways = conduct(settings, feed, data, listed, told.latency_ms, told.funding, told.settlements, told.seed)
+    intervals = {symbol: feed.interval_ns(symbol) for symbol in wanted} if feed.bars_alone else {}
+    terms = Terms(listed, _paper(settings, told), ways, intervals)
     return Session(settings, _plans(settings, tried.owner, wanted), tried.owner, terms)
 
 
@@ -152,33 +167,13 @@ def _ensure_watched(strategy: Strategy, feed: Feed, symbols: tuple[str, ...]) ->
             )
 
 
-def _terms(
-    settings: Settings,
-    feed: Feed,
-    symbols: tuple[str, ...],
-    costs: Mapping[str, object] | None,
-    latency_ms: float | None,
-    paper: PaperSettings,
-) -> Terms:
-    """What was told, and for the rest what the configuration says."""
-    terms = Terms(
-        instruments(settings, feed, symbols, costs),
-        paper,
-        int((settings.simulator.latency_ms if latency_ms is None else latency_ms) * 1e6),
-        {symbol: feed.interval_ns(symbol) for symbol in symbols} if feed.bars_alone else {},
-    )
-    if terms.latency_ns < 0:
-        raise BacktestError(f"expected a latency of at least 0, found {terms.latency_ns / 1e6:g} ms; raise it")
-    return terms
-
-
-def _paper(settings: Settings, cash: Decimal | float | str | None, seed: int, depth: Depth) -> PaperSettings:
-    balance = Decimal(str(cash)) if cash is not None else settings.simulator.starting_balance
-    if balance <= 0 or depth not in DEPTHS:
+def _paper(settings: Settings, told: Told) -> PaperSettings:
+    balance = Decimal(str(told.cash)) if told.cash is not None else settings.simulator.starting_balance
+    if balance <= 0 or told.depth not in DEPTHS:
         raise BacktestError(
-            f"expected cash above 0 and a depth of {' or '.join(DEPTHS)}, found {balance} and {depth!r}"
+            f"expected cash above 0 and a depth of {' or '.join(DEPTHS)}, found {balance} and {told.depth!r}"
         )
-    return PaperSettings(balance=balance, seed=seed, depth=depth)
+    return PaperSettings(balance=balance, seed=told.seed, depth=told.depth)
 
 
 def _settings(
@@ -245,6 +240,7 @@ def _result(
         ledger.equity.table(),
         tables.table(signals, tables.SIGNALS),
         tables.table(prices, tables.PRICES) if prices else None,
+        tables.table(ledger.payments, tables.PAYMENTS),
     )
 
 
@@ -268,6 +264,10 @@ def _summary(session: Session, symbols: tuple[str, ...], span: tuple[int, int], 
         "final_equity": float(ledger.value(session.mark)),
         "realized_pnl": float(ledger.books.realized),
         "fees": float(sum((held.fees for held in positions), Decimal(0))),
+        "funding": float(sum((held.payments for held in positions), Decimal(0))),
+        "funding_rates": {symbol: found.source for symbol, found in session.conduct.rates.items()},
+        "settlements": ledger.settlements,
+        "liquidations": len(ledger.liquidations),
         "signals": dict(sorted(Counter(row["state"] for row in ledger.signals.values()).items())),
         "orders": dict(sorted(Counter(row["status"] for row in ledger.orders.values()).items())),
         "fills": len(ledger.fills),

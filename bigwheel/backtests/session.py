@@ -24,6 +24,7 @@ from actors.risk.configuration import limits
 from actors.strategy import factory
 from actors.strategy.brain import KINDS as STRATEGY_KINDS
 from actors.strategy.plan import StrategyPlan
+from bigwheel.backtests.conduct import Conduct
 from bigwheel.backtests.driver import Driver, Seat
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Item, Opening
@@ -49,7 +50,7 @@ class Terms(NamedTuple):
 
     instruments: dict[str, tuple[Instrument, ...]]
     paper: PaperSettings
-    latency_ns: int
+    conduct: Conduct
     intervals: dict[str, int]
     lulls: bool = True
     """Whether data may be passed over together while nothing is under way; the outcome is the same."""
@@ -68,15 +69,16 @@ class Session:
         self.counts: Counter[str] = Counter()
         self._closes: dict[str, float] = {}
         self.venues = {
-            venue: BacktestVenue(self.driver, venue, own, told.latency_ns, msgspec.structs.replace(paper, prefix=venue))
+            venue: BacktestVenue(self.driver, venue, own, told.conduct, msgspec.structs.replace(paper, prefix=venue))
             for venue, own in told.instruments.items()
         }
         self._exchanges: dict[str, ExchangeBrain] = {}
         self._risk, self._learner = RiskBrain(limits(settings)), LearnerBrain(terms(settings))
         self._assemble(plans, owner)
-        self._lulls = told.lulls
-        self._lull = Lull(self.driver, self._exchanges, self._risk, self._learner, self._passed)
-        self.latency_ns = told.latency_ns
+        self.conduct = told.conduct
+        # A lull moves market and strategies together; data on their way, and marks of the venue's own, are none of it.
+        self._lulls = told.lulls and not told.conduct.latency.feed_ns and not told.conduct.marked
+        self._lull = Lull(self.driver, self._exchanges, self._risk, self._learner, self._passed, self._carries)
 
     def _assemble(self, plans: list[StrategyPlan], owner: type[Strategy]) -> None:
         settings, driver = self.settings, self.driver
@@ -174,14 +176,14 @@ class Session:
         self.ledger.sample(at_ns, self._price)
 
     def finish(self) -> None:
-        """Let the answers that are on their way arrive, take a last look, and see that the accounts agree.
+        """Let what is known to come and the answers on their way arrive, and see that the accounts agree.
 
         Raises:
             BacktestError: the journal's fills and the matching engine's accounts come to something else.
         """
         driver = self.driver
-        last_ns = driver.now
-        driver.advance(last_ns + 2 * self.latency_ns + SECOND)
+        last_ns = max(driver.now, *(venue.last_ns for venue in self.venues.values()))
+        driver.advance(last_ns + self.conduct.latency.longest_ns + SECOND)
         self.ledger.sample(last_ns, self._price, last=True)
         engine = sum((venue.equity for venue in self.venues.values()), Decimal(0))
         ours = self.ledger.value(self.mark)
@@ -194,6 +196,10 @@ class Session:
     def mark(self, symbol: str) -> Decimal:
         """The price that ``symbol`` is valued at."""
         return self._venue(symbol).mark(symbol)
+
+    def _carries(self, item: MarketData | Opening) -> bool:
+        """Whether it is sure that nothing is liquidated by a piece of data."""
+        return self._venue(item.symbol).carries(item)
 
     def _venue(self, symbol: str) -> BacktestVenue:
         return self.venues[symbol.partition(":")[0]]

@@ -74,6 +74,7 @@ SIGNALS = _schema(
     ended_ns=_I,
     price=_F,
 )
+PAYMENTS = _schema(ts_ns=_I, symbol=_T, kind=_T, amount=_F)
 PRICES = _schema(ts_ns=_I, symbol=_T, open=_F, high=_F, low=_F, close=_F)
 
 

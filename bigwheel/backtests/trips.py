@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from exchanges.model.order import Fill
+from exchanges.model.order import Fill, Side
 
 _ZERO = Decimal(0)
 
@@ -59,6 +59,19 @@ class Trips:
         trip.bought += left
         trip.paid += left * fill.price
         trip.fees += fee
+
+    def forced(self, fill: Fill) -> None:
+        """An execution that no strategy ordered: a settlement ends all trips of the symbol, else those it reduces."""
+        left = fill.quantity
+        for (strategy, symbol), trip in list(self._open.items()):
+            side = Side.SELL if trip.side > 0 else Side.BUY
+            if symbol != fill.symbol or (side is not fill.side and not fill.settles):
+                continue
+            part = trip.held if fill.settles else min(trip.held, left)
+            left -= part
+            if part:
+                fee = fill.fee * part / fill.quantity
+                self.take(strategy, msgspec.structs.replace(fill, side=side, quantity=part, fee=fee))
 
     def _end(self, key: tuple[str, str], trip: _Trip, fill: Fill) -> None:
         gross = (trip.got - trip.paid) * trip.side

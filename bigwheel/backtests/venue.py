@@ -6,39 +6,46 @@ from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 
+import msgspec
+
 from actors import names
+from bigwheel.backtests.accruals import Accruals
+from bigwheel.backtests.conduct import Conduct
 from bigwheel.backtests.driver import Driver
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Opening
-from exchanges.matching.record import Changes
+from bigwheel.backtests.floor import Floor
+from bigwheel.backtests.hours import MarketHours
+from bigwheel.backtests.outcomes import Outcomes
+from exchanges.commands import result
 from exchanges.model.instrument import Instrument
-from exchanges.model.market import Bar, MarketData
+from exchanges.model.market import Bar, MarketData, Ticker, last_price
 from exchanges.model.venue import (
-    VENUE_PORT,
     BalanceReport,
     Command,
     FetchHistory,
     FetchState,
-    FillReport,
     HistoryReport,
     InstrumentsReport,
-    OrderReport,
+    Outcome,
+    PlaceOrder,
     StreamStatus,
     VenueState,
 )
 from exchanges.paper.books import ACCOUNT, PaperBooks
-from exchanges.paper.commands import PaperCommands, report_of
+from exchanges.paper.commands import PaperCommands
 from exchanges.paper.settings import PaperSettings
 from runtime.message import Message
 
-_NO_HISTORY = "NO_HISTORY a backtest knows nothing from before its first moment"
+_NO_BARS = "NO_HISTORY the data have no bars of that length, nor what they could be made of"
+_NOTHING_BEFORE = "NO_HISTORY the data begin later"
 
 
 class BacktestVenue:
-    """Answers the commands of one exchange connection.
+    """Answers the commands of one exchange connection, and does what a venue does by itself.
 
-    Market data reaches the connection at its own time. A command takes ``latency_ns`` to the matching engine, and
-    answers and reports take as long back.
+    Market data move the books at their own time, and reach the connection when they have come that far. So do commands
+    the books, and answers and reports the connection.
     """
 
     def __init__(
@@ -46,35 +53,51 @@ class BacktestVenue:
         driver: Driver,
         venue: str,
         instruments: tuple[Instrument, ...],
-        latency_ns: int,
+        conduct: Conduct,
         settings: PaperSettings,
     ) -> None:
         self.connection = names.exchange(venue)
-        self.instruments, self.latency_ns = instruments, latency_ns
-        self._driver = driver
+        self._driver, self._conduct, self._instruments = driver, conduct, instruments
+        settings = msgspec.structs.replace(settings, leverage=conduct.leverage.get(venue))
         self.books = PaperBooks(settings, lambda: driver.now)
-        self._commands = PaperCommands(self.books, lambda: True, self._changed, self._answer, Counter())
+        self._floor = floor = Floor(driver, self.connection, self.books, conduct.latency)
+        self._accruals = Accruals(floor, instruments, conduct.rates)
+        self._outcomes = Outcomes(floor, instruments, conduct.outcomes)
+        self._hours = MarketHours(floor, instruments, extended=conduct.extended_hours)
+        self._commands = PaperCommands(self.books, lambda: True, floor.changed, floor.answer, Counter())
         driver.ports[self.connection] = self.submit
 
     def open(self) -> None:
         """List the instruments, and say that both streams stand."""
-        self.books.list(self.instruments)
+        listed = tuple(self._outcomes.listed(self._hours.listed(each)) for each in self._instruments)
+        self.books.list(listed)
         for message in (
-            InstrumentsReport(self.instruments),
+            InstrumentsReport(listed),
             BalanceReport(self.books.balances()),
             StreamStatus("public", True),
             StreamStatus("private", True),
         ):
-            self._driver.deliver(self.connection, message, VENUE_PORT)
+            self._floor.tell(message)
+        for own in (self._accruals, self._outcomes, self._hours):
+            own.open()
 
     def take(self, data: MarketData | Opening) -> None:
-        """Let data move the market; the connection hears of market data at once, of its own orders later."""
+        """Let data move the market; the connection hears of it, and of what that did to its orders."""
         if isinstance(data, Opening):
             self._open_bar(data)
             return
         changes = self.books.take(data)
-        self._driver.deliver(self.connection, data, VENUE_PORT)
-        self._changed(changes)
+        if isinstance(data, Ticker):
+            self._accruals.heard(data)
+        self._floor.hear(data)
+        self._floor.changed(changes)
+
+    def carries(self, data: MarketData | Opening) -> bool:
+        """Whether it is sure that the account carries what it holds at all prices of a piece of data."""
+        if isinstance(data, Bar):
+            return self.books.engine.carries(data.symbol, data.low, data.high)
+        price = data.price if isinstance(data, Opening) else last_price(data)
+        return not price or self.books.engine.carries(data.symbol, price, price)
 
     def move(self, symbol: str, data: Sequence[MarketData | Opening]) -> None:
         """Let data move a market in which no order works; the connection is told of them otherwise."""
@@ -94,7 +117,7 @@ class BacktestVenue:
     def _open_bar(self, opening: Opening) -> None:
         """The first trade of a bar, which orders that wait for the market meet; nobody is told of it yet."""
         if self.books.priced(opening.symbol):
-            self.books.open_bar(opening.symbol, opening.price)
+            self._floor.changed(self.books.open_bar(opening.symbol, opening.price))
 
     # -- commands --------------------------------------------------------------------------
 
@@ -102,14 +125,17 @@ class BacktestVenue:
         """A command leaves the connection."""
         if not isinstance(message, Command):
             raise BacktestError(f"expected a command for the venue, found {type(message).__name__}")
-        self._driver.after(self.latency_ns, self._arrived, message)
+        self._floor.command(message, self._arrived)
 
     def _arrived(self, command: Command) -> None:
-        if isinstance(command, FetchState):
-            self._answer(self._state(command.since_ns))
+        refusal = self._hours.refusal(command) if isinstance(command, PlaceOrder) else ""
+        if refusal:
+            self._floor.answer(result(command, Outcome.REJECTED, "MARKET_CLOSED", refusal))
+        elif isinstance(command, FetchState):
+            self._floor.answer(self._state(command.since_ns))
         elif isinstance(command, FetchHistory):
-            told = (command.asker, command.symbol, command.interval_ns, (), _NO_HISTORY, command.mark)
-            self._answer(HistoryReport(*told))
+            until_ns = max(command.until_ns, self._conduct.start_ns)
+            self._floor.at(until_ns, self._look_back, command, until_ns)
         else:
             self._run(command)
 
@@ -129,21 +155,19 @@ class BacktestVenue:
             True, self._driver.now, books.working(), books.fills(since_ns), books.positions(), books.balances()
         )
 
-    # -- answers ---------------------------------------------------------------------------
+    def _look_back(self, command: FetchHistory, until_ns: int) -> None:
+        """What was over when it was asked, or at the run's first moment if it was asked before that."""
+        asked = (command.symbol, command.interval_ns)
+        bars = self._conduct.past.bars(*asked, command.count, until_ns)
+        reason = _NO_BARS if bars is None else "" if bars else _NOTHING_BEFORE
+        self._floor.answer(HistoryReport(command.asker, *asked, bars or (), reason, command.mark))
 
-    def _answer(self, message: object) -> None:
-        self._driver.after(self.latency_ns, self._driver.deliver, self.connection, message, VENUE_PORT)
+    # -- what it says ----------------------------------------------------------------------
 
-    def _changed(self, changes: Changes) -> None:
-        if not changes:
-            return
-        for execution in changes.executions:
-            self._answer(FillReport(execution.fill))
-        for record in changes.orders:
-            self._answer(OrderReport(record.order()))
-        for payment in changes.fundings:
-            self._answer(report_of(payment, self.books.currency))
-        self._answer(BalanceReport(self.books.balances()))
+    @property
+    def last_ns(self) -> int:
+        """When the last thing that is known beforehand happens in the run."""
+        return self._outcomes.last_ns(self._conduct.end_ns)
 
     @property
     def equity(self) -> Decimal:

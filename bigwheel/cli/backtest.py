@@ -29,6 +29,8 @@ def backtest(
     param: Annotated[list[str] | None, typer.Option("--param", help="fast=10; may be given again.")] = None,
     cash: Annotated[float | None, typer.Option("--cash", help="What each venue's account begins with.")] = None,
     latency_ms: Annotated[float | None, typer.Option("--latency-ms", min=0, help="To the venue, one way.")] = None,
+    funding: Annotated[str, typer.Option("--funding", help="A rate such as 0.0001, or a file of rates.")] = "",
+    settlements: Annotated[str, typer.Option("--settlements", help="A file of markets with their results.")] = "",
     config: Annotated[str, typer.Option("--config", help="An environment or a YAML file.")] = "backtest",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of depth that is made up.")] = 0,
     depth: Annotated[Depth, typer.Option("--depth", help="What is made up: exact is without a spread.")] = "synthetic",
@@ -47,6 +49,8 @@ def backtest(
         config=config,
         cash=cash,
         latency_ms=latency_ms,
+        funding=funding or None,
+        settlements=settlements or None,
         seed=seed,
         depth=depth,
     )
@@ -85,12 +89,25 @@ def _show(result: BacktestResult) -> None:
         "cash": f"{told['starting_cash']:,.2f}",
         "equity": f"{told['final_equity']:,.2f} ({profit:+,.2f}, {profit / told['starting_cash']:+.2%})",
         "fees": f"{told['fees']:,.2f}",
+        **_by_the_venue(told),
         "drawdown": f"{worst:.2%}",
     }
     table = Table(show_header=False, box=None)
     for name, value in rows.items():
         table.add_row(name, value)
     terminal().print(table)
+
+
+def _by_the_venue(told: dict[str, Any]) -> dict[str, str]:
+    """What the venue did by itself, and what it could not do for want of rates."""
+    rows = {}
+    if told["funding_rates"]:
+        none = [symbol for symbol, source in told["funding_rates"].items() if source == "none"]
+        rows["funding"] = f"{told['funding']:+,.2f}" + (f" (no rates of {', '.join(none)})" if none else "")
+    for name in ("settlements", "liquidations"):
+        if told[name]:
+            rows[name] = f"{told[name]:,}"
+    return rows
 
 
 def _counts(told: dict[str, int]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bigwheel.backtests.feed import Feed
-from bigwheel.backtests.run import Subject, prepared, subject
+from bigwheel.backtests.run import Subject, Told, prepared, subject
 from bigwheel.sweeps.errors import SweepError
 from bigwheel.sweeps.forward import Span, span_of
 from bigwheel.sweeps.grid import Grid, Params, combinations
@@ -110,9 +110,9 @@ class Plan(NamedTuple):
             SweepError, BacktestError, StrategyError, ConfigError, DataError: no run is possible.
         """
         terms = self.terms
-        told = (terms.settings, terms.cash, terms.costs, terms.latency_ms, terms.seed)
+        told = Told(terms.settings, terms.cash, terms.costs, terms.latency_ms, seed=terms.seed)
         with Feed(catalog, terms.symbols, terms.start_ns, terms.end_ns) as feed:
-            prepared(tried, feed, *told)
+            prepared(tried, feed, catalog, told)
             return span_of(feed)
 
 

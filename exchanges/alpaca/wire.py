@@ -32,6 +32,7 @@ from exchanges.alpaca.values import (
     positive,
     text,
 )
+from exchanges.hours import ends_with_the_day
 from exchanges.model.order import Fill, Liquidity, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.position import Balance
 from exchanges.model.venue import PlaceOrder, VenuePosition
@@ -264,8 +265,7 @@ def currency(symbol: str) -> str:
 def order_request(command: PlaceOrder, *, extended: bool = False) -> dict[str, str | bool]:
     """The body of ``POST /orders``; ``extended`` lets an equity order trade outside regular hours.
 
-    A good-till-cancelled order of a fraction of a share, and one for extended hours, is a day
-    order: the venue takes no other. Market orders are too, so that none waits for the next day.
+    See ``ends_with_the_day`` for what becomes a day order.
 
     Raises:
         WireError: the venue has no such order.
@@ -279,7 +279,7 @@ def order_request(command: PlaceOrder, *, extended: bool = False) -> dict[str, s
     fraction = not crypto and command.quantity % _ONE != 0
     if fraction and limit and force is not TimeInForce.GTC:
         raise WireError("expected gtc: the venue takes fractions of a share as day orders alone")
-    day = not crypto and (fraction or (force is TimeInForce.GTC and (extended or not limit)))
+    day = not crypto and ends_with_the_day(command.quantity, command.type, force, extended=extended)
     body: dict[str, str | bool] = {
         "symbol": name,
         "qty": plain(command.quantity),

@@ -10,9 +10,9 @@ import msgspec
 
 from exchanges.bybit.settings import INTERVALS
 from exchanges.bybit.symbols import CATEGORIES, LINEAR, SPOT, VENUE, coins, full, native
-from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.model.instrument import ContractKind, Instrument, lowest_maintenance
 from exchanges.model.market import Bar, Quote, Ticker, Trade
-from exchanges.model.order import Fill, Liquidity, Order, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.order import LIQUIDATION_PREFIX, Fill, Liquidity, Order, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.position import Balance
 from exchanges.model.venue import PaymentReport, PlaceOrder, VenuePosition
 
@@ -132,6 +132,7 @@ _FORCE_NAMES = {force: name for name, force in _FORCES.items()}
 _SILENT_REASONS = ("", "EC_NoError", "UNKNOWN")
 EXECUTIONS = ("Trade", "AdlTrade", "BustTrade", "Settle", "BlockTrade", "MovePosition", "Delivery")
 """The execution types that change a position; ``Funding`` moves cash alone."""
+FORCED = ("AdlTrade", "BustTrade")
 
 
 def price(text: str) -> float:
@@ -336,7 +337,7 @@ def fill(fields: dict[str, Any], category: str = LINEAR) -> Fill | None:
     name, found, side = str(fields["symbol"]), category_of(fields, category), Side(_choice(_SIDES, fields, "side"))
     currency = str(fields.get("feeCurrency") or _fee_currency(name, found, side))
     return Fill(
-        execution_id=str(fields["execId"]),
+        execution_id=f"{LIQUIDATION_PREFIX if fields.get('execType') in FORCED else ''}{fields['execId']}",
         client_id=str(fields.get("orderLinkId") or ""),
         venue_id=str(fields.get("orderId") or ""),
         symbol=full(name, found),
@@ -431,11 +432,10 @@ def holdings(fields: dict[str, Any], symbols: Mapping[str, str]) -> tuple[VenueP
 def instrument(fields: dict[str, Any], maker_fee: Decimal, taker_fee: Decimal, category: str = LINEAR) -> Instrument:
     """One perpetual or spot pair."""
     lots, prices, spot = fields["lotSizeFilter"], fields["priceFilter"], category == SPOT
-    largest = (
-        amount(lots, "maxMarketOrderQty", "maxOrderQty")
-        if spot
-        else min(amount(lots, "maxOrderQty"), amount(lots, "maxMktOrderQty", "maxOrderQty"))
-    )
+    leverage = _ONE if spot else amount(fields.get("leverageFilter") or {}, "maxLeverage") or _ONE
+    largest = amount(lots, "maxMarketOrderQty" if spot else "maxMktOrderQty", "maxOrderQty")
+    if not spot:
+        largest = min(largest, amount(lots, "maxOrderQty"))
     return Instrument(
         symbol=full(str(fields["symbol"]), category),
         venue=VENUE,
@@ -452,7 +452,8 @@ def instrument(fields: dict[str, Any], maker_fee: Decimal, taker_fee: Decimal, c
         taker_fee=taker_fee,
         trading=fields.get("status") == "Trading",
         short=not spot,
-        max_leverage=_ONE if spot else amount(fields.get("leverageFilter") or {}, "maxLeverage") or _ONE,
+        max_leverage=leverage,
+        maintenance_rate=lowest_maintenance(leverage),
         funding_interval_ns=0 if spot else int(fields.get("fundingInterval") or 0) * 60_000 * MS,
         fee_in_base=spot,
     )

@@ -14,7 +14,7 @@ from exchanges.fields import ZERO, Fields, WireError, decimal_of, not_negative, 
 from exchanges.hyperliquid.names import VENUE, full
 from exchanges.hyperliquid.pricing import DECIMALS, price_steps
 from exchanges.hyperliquid.wire import CURRENCY, inner, instant, side, whole
-from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.model.instrument import ContractKind, Instrument, lowest_maintenance
 from exchanges.model.market import Bar, Book, Quote, Ticker, Trade
 
 MIN_NOTIONAL = Decimal(10)
@@ -45,6 +45,7 @@ def instrument(row: Fields, fees: Fees) -> Instrument:
     if places > DECIMALS:
         raise WireError(f"expected szDecimals of at most {DECIMALS}, found {places} of {coin}")
     steps, lot = price_steps(places), Decimal(1).scaleb(-places)
+    leverage = Decimal(max(whole(row, "maxLeverage"), 1))
     return Instrument(
         symbol=full(coin),
         venue=VENUE,
@@ -61,7 +62,8 @@ def instrument(row: Fields, fees: Fees) -> Instrument:
         taker_fee=fees.taker,
         trading=row.get("isDelisted") is not True,
         price_steps=steps if len(steps) > 1 else (),
-        max_leverage=Decimal(max(whole(row, "maxLeverage"), 1)),
+        max_leverage=leverage,
+        maintenance_rate=lowest_maintenance(leverage),
         funding_interval_ns=FUNDING_NS,
     )
 

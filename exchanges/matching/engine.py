@@ -11,14 +11,15 @@ from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.bars import path
 from exchanges.matching.checks import check_amend, check_margin, check_order, reserve_paid
+from exchanges.matching.liquidation import Liquidator
 from exchanges.matching.liquidity import DepthModel, Level
 from exchanges.matching.market import Market
 from exchanges.matching.matcher import Matcher
-from exchanges.matching.record import NOTHING, ZERO, Changes, OrderRecord
+from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
 from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.market import Bar
-from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import AmendOrder, CancelOrder, PlaceOrder
 
 
@@ -53,6 +54,7 @@ class MatchingEngine:
         self._keep_closed = keep_closed
         self._prefix = id_prefix
         self._matcher = Matcher(self.accounts, self.mark, id_prefix)
+        self._liquidator = Liquidator(self.markets, self.mark)
         self._orders: dict[str, OrderRecord] = {}
         self._closed: dict[str, None] = {}
         self._open: dict[str, dict[str, OrderRecord]] = {}
@@ -209,14 +211,21 @@ class MatchingEngine:
         self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.BY_USER, now_ns, changes)
         return self._settle(changes)
 
-    def cancel_all(self, account: str, now_ns: int, *, symbol: str = "") -> Changes:
+    def expire(self, record: OrderRecord, now_ns: int) -> Changes:
+        """End a working order whose time is over."""
+        changes = Changes()
+        changes.subject = record
+        self._matcher.close(self._market(record.symbol), record, OrderStatus.EXPIRED, reasons.EXPIRED, now_ns, changes)
+        return self._settle(changes)
+
+    def cancel_all(self, account: str, now_ns: int, *, symbol: str = "", reason: str = reasons.BY_USER_ALL) -> Changes:
         """Cancel the working orders of ``symbol``, or of every symbol when it is empty."""
         self._account(account)
         changes = Changes()
         for record in list(self._open.get(account, {}).values()):
             if not symbol or record.symbol == symbol:
                 market = self._market(record.symbol)
-                self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.BY_USER_ALL, now_ns, changes)
+                self._matcher.close(market, record, OrderStatus.CANCELLED, reason, now_ns, changes)
         return self._settle(changes)
 
     def set_leverage(self, account: str, symbol: str, leverage: Decimal) -> None:
@@ -234,14 +243,20 @@ class MatchingEngine:
         holder.leverage[symbol] = leverage
 
     def on_trade(self, symbol: str, price: float, size: float, taker: Side, now_ns: int) -> Changes:
-        """A trade of the external market: moves the mark and fills what its taker would have met."""
+        """A trade of the external market: moves the mark and fills what its taker would have met.
+
+        In a market that takes no orders now it only moves the mark. What an account can't carry at the new mark
+        is liquidated.
+        """
         market = self._market(symbol)
         market.external.traded(price, taker)
-        return self._reach(market, price, size, taker, now_ns)
+        changes = self._reach(market, price, size, taker, now_ns) if market.instrument.trading else NOTHING
+        return self.liquidate(now_ns, symbol).after(changes)
 
     def on_cross(self, symbol: str, price: float, size: float, taker: Side, now_ns: int) -> Changes:
         """An external offer through resting orders: fills what its taker would have met; the mark stays as it is."""
-        return self._reach(self._market(symbol), price, size, taker, now_ns)
+        market = self._market(symbol)
+        return self._reach(market, price, size, taker, now_ns) if market.instrument.trading else NOTHING
 
     def _reach(self, market: Market, price: float, size: float, taker: Side, now_ns: int) -> Changes:
         side = market.book.bids if taker is Side.SELL else market.book.asks
@@ -266,7 +281,8 @@ class MatchingEngine:
         """A closed bar, walked from open over its extremes to its close."""
         market = self._market(bar.symbol)
         trades = path(bar, market.external.last_price, float(market.instrument.lot))
-        if not market.book.bids and not market.book.asks:
+        idle = not market.book.bids and not market.book.asks
+        if idle and self.carries(bar.symbol, bar.low, bar.high):
             for price, _, taker in trades:
                 market.external.traded(price, taker)
             return NOTHING
@@ -276,8 +292,56 @@ class MatchingEngine:
         return changes
 
     def on_mark(self, symbol: str, price: Decimal) -> None:
-        """The venue's own mark price; 0 goes back to the last trade's."""
+        """The venue's own mark price; 0 goes back to the last trade's. See ``liquidate``."""
         self._market(symbol).marked = price
+
+    def liquidate(self, now_ns: int, symbol: str) -> Changes:
+        """Close what accounts that hold the perpetual ``symbol`` can't carry any more (see ``Liquidator``).
+
+        Called by every trade; to be called where the mark moves otherwise.
+        """
+        market = self._market(symbol)
+        if not market.instrument.maintenance_rate:
+            return NOTHING
+        changes = Changes()
+        for account in self.accounts.values():
+            if self._liquidator.failing(account, market, self._matcher.execution_count):
+                self._close_out(account, now_ns, changes)
+        return self._settle(changes) if changes else NOTHING
+
+    def carries(self, symbol: str, low: float, high: float) -> bool:
+        """Whether it is sure that nothing is liquidated while ``symbol`` is traded from ``low`` to ``high``."""
+        market, count = self._market(symbol), self._matcher.execution_count
+        if not market.instrument.maintenance_rate:
+            return True
+        return all(
+            not account.position(symbol).quantity
+            or (
+                not self._liquidator.failing(account, market, count)
+                and self._liquidator.carries(account, market, count, low, high)
+            )
+            for account in self.accounts.values()
+        )
+
+    def _close_out(self, account: Account, now_ns: int, changes: Changes) -> None:
+        """Cancel the account's orders for perpetuals, then close its positions until the rest can be carried."""
+        for record in self.working(account.name):
+            market = self._market(record.symbol)
+            if not market.paid:
+                self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.LIQUIDATION, now_ns, changes)
+        for position in self._liquidator.heaviest(account):
+            side = Side.SELL if position.quantity > 0 else Side.BUY
+            market = self._market(position.symbol)
+            if not self._liquidator.short_of_margin(account) or market.best(side.opposite) is None:
+                continue
+            quantity = abs(position.quantity)
+            command = PlaceOrder("", position.symbol, side, OrderType.MARKET, quantity, reduce_only=True)
+            record = self._enter(account.name, command, quantity, now_ns)
+            changes.touch(record)
+            first = len(changes.executions)
+            self._match(market, record, now_ns, changes)
+            record.reason = reasons.LIQUIDATION
+            changes.executions[first:] = map(_forced, changes.executions[first:])
 
     def fund(self, symbol: str, rate: Decimal, now_ns: int) -> Changes:
         """Longs of a perpetual pay ``rate`` of their value at the mark price to shorts (the reverse below 0)."""
@@ -403,3 +467,11 @@ class MatchingEngine:
                 Reject.UNKNOWN_INSTRUMENT, f"expected one of {sorted(self.markets)[:8]}, found {symbol!r}"
             )
         return market
+
+
+def _forced(done: Execution) -> Execution:
+    """An execution by which the venue closes a position."""
+    if done.fill.client_id:
+        return done
+    name = f"{LIQUIDATION_PREFIX}{done.fill.execution_id}"
+    return msgspec.structs.replace(done, fill=msgspec.structs.replace(done.fill, execution_id=name), liquidation=True)

@@ -19,7 +19,10 @@ REDUCE_ONLY = "REDUCE_ONLY"
 BY_USER = "BY_USER"
 BY_USER_ALL = "BY_USER_ALL"
 INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
+MARKET_CLOSED = "MARKET_CLOSED"
 SETTLED = "SETTLED"
+LIQUIDATION = "LIQUIDATION"
+EXPIRED = "EXPIRED"
 
 
 class OrderRecord(msgspec.Struct):
@@ -88,7 +91,7 @@ class Execution(msgspec.Struct, frozen=True):
 
     ``closed`` is the part of the fill that reduced a position, ``leaves`` the order's open
     quantity, ``sequence`` the engine's own count of executions. ``settlement`` says that no order
-    was filled: the contract has been paid out.
+    was filled: the contract has been paid out; ``liquidation`` that the venue closed the position.
     """
 
     account: str
@@ -101,6 +104,7 @@ class Execution(msgspec.Struct, frozen=True):
     fee_rate: Decimal
     sequence: int
     settlement: bool = False
+    liquidation: bool = False
 
     @property
     def is_maker(self) -> bool:
@@ -148,6 +152,12 @@ class Changes:
         self.executions.extend(other.executions)
         self.fundings.extend(other.fundings)
         self._touched.update(other._touched)
+
+    def after(self, earlier: Changes) -> Changes:
+        """Both, those of the ``earlier`` call first."""
+        if earlier and self:
+            earlier.merge(self)
+        return earlier or self
 
     def __bool__(self) -> bool:
         return bool(self._touched or self.executions or self.fundings)

@@ -11,6 +11,7 @@ from exchanges.model.order import Liquidity, Side
 from runtime.message import Message
 
 _ONE = Decimal(1)
+_RATE_STEP = Decimal("0.000001")
 
 
 class ContractKind(enum.StrEnum):
@@ -36,6 +37,17 @@ class PriceStep(msgspec.Struct, frozen=True):
     step: Decimal
 
 
+def lowest_maintenance(max_leverage: Decimal) -> Decimal:
+    """The maintenance rate of the smallest positions: half of the initial margin at the highest leverage.
+
+    Hyperliquid's rule for all positions, and Bybit's lowest risk tier; larger positions need more there. 0 for a
+    leverage of 1, which is that of an instrument without margin or of unknown leverage.
+    """
+    if max_leverage <= 1:
+        return Decimal(0)
+    return (1 / (2 * max_leverage)).quantize(_RATE_STEP, ROUND_UP)
+
+
 class Instrument(Message):
     """One tradable instrument. Every amount is in the unit its name says.
 
@@ -48,6 +60,9 @@ class Instrument(Message):
     0 where it does not or is not known. ``short`` says whether a position may be negative,
     ``fee_in_base`` whether the fee of a purchase is taken from the coin bought, ``fee_told`` whether
     executions say what they cost: where they don't, it is reckoned, and what is held shows it.
+    ``maintenance_rate`` is the maintenance margin of a perpetual, a fraction of the position's value at the
+    mark price; 0 where it is not known, and then nothing is liquidated. The initial margin is the position's
+    value over the account's leverage, of ``max_leverage`` at most.
     """
 
     symbol: str
@@ -75,6 +90,7 @@ class Instrument(Message):
     funding_interval_ns: int = 0
     fee_in_base: bool = False
     fee_told: bool = True
+    maintenance_rate: Decimal = Decimal(0)
 
     def tick_at(self, price: Decimal) -> Decimal:
         """The price step in force at ``price``."""

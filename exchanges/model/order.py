@@ -90,11 +90,14 @@ class Order(Message):
 SETTLEMENT_PREFIX = "settlement-"
 """How the id of the execution begins that closes a position when its event is decided."""
 
+LIQUIDATION_PREFIX = "liquidation-"
+"""How the id of the execution begins by which the venue itself closes a position."""
+
 
 class Fill(Message):
     """One execution. ``fee`` is positive when paid, in ``fee_currency``; ``price`` per base unit.
 
-    ``client_id`` is empty for an execution of an order that isn't ours, and for a settlement.
+    ``client_id`` is empty for an execution of an order that isn't ours, for a settlement and a liquidation.
     ``fee_in_base`` says that the fee was taken from the coin traded: less is held than was bought.
     """
 
@@ -126,3 +129,8 @@ class Fill(Message):
     def settles(self) -> bool:
         """Whether no order led to it but the outcome of an event."""
         return self.execution_id.startswith(SETTLEMENT_PREFIX)
+
+    @property
+    def forced(self) -> bool:
+        """Whether it is the venue's doing: a settlement, or a liquidation."""
+        return self.execution_id.startswith((SETTLEMENT_PREFIX, LIQUIDATION_PREFIX))

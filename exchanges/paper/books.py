@@ -10,10 +10,10 @@ from exchanges.matching.bars import TRADES
 from exchanges.matching.engine import MatchingEngine
 from exchanges.matching.exact import ExactDepth
 from exchanges.matching.liquidity import Level
-from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, Funding, OrderRecord
+from exchanges.matching.record import MARKET_CLOSED, NOTHING, ZERO, Changes, Execution, Funding, OrderRecord
 from exchanges.matching.synthetic import SyntheticDepth
-from exchanges.model.instrument import Instrument
-from exchanges.model.market import Bar, Book, MarketData, Quote, Trade
+from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.model.market import Bar, Book, MarketData, Quote, Ticker, Trade
 from exchanges.model.order import Fill, Order, Side
 from exchanges.model.position import Balance
 from exchanges.model.venue import AmendOrder, CancelAll, CancelOrder, PlaceOrder, VenuePosition
@@ -112,9 +112,17 @@ class PaperBooks:
             self.engine.relist(instrument)
         for quote in quotes:
             self.engine.open_account(ACCOUNT, self._settings.balance, quote)
+        self._lever(instruments)
         if self._store is not None:
             self._store.save_instruments(market.instrument for market in self.engine.markets.values())
             self._store.save(Changes(), self.engine.counters(), self.engine.accounts.values())
+
+    def _lever(self, instruments: Sequence[Instrument]) -> None:
+        """Set the account's leverage, as far as each perpetual allows it."""
+        for instrument in instruments:
+            if self._settings.leverage is not None and instrument.kind is ContractKind.LINEAR_PERPETUAL:
+                leverage = min(self._settings.leverage, instrument.max_leverage)
+                self.engine.accounts[ACCOUNT].leverage[instrument.symbol] = max(leverage, Decimal(1))
 
     def instrument(self, symbol: str) -> Instrument | None:
         market = self.engine.markets.get(symbol)
@@ -133,16 +141,21 @@ class PaperBooks:
         if data.symbol not in self.engine.markets:
             return NOTHING
         seen = self._seen.setdefault(data.symbol, set())
+        if isinstance(data, Ticker):
+            self.engine.on_mark(data.symbol, Decimal(repr(data.mark)))
         changes = self._apply(self._moved(data, seen))
+        if not isinstance(data, Trade | Bar):
+            changes = self._apply(self.engine.liquidate(self.now_ns(), data.symbol)).after(changes)
         if isinstance(data, _RICH) or (isinstance(data, Bar) and data.closed):
             seen.add(type(data))
             self._prices[data.symbol] = self.engine.markets[data.symbol].external.last_price
         return changes
 
-    def open_bar(self, symbol: str, price: float) -> None:
+    def open_bar(self, symbol: str, price: float) -> Changes:
         """Move the market to the first price of a bar that is not over: what takes meets it, what rests waits."""
         external = self.engine.markets[symbol].external
         external.traded(price, Side.BUY if price >= external.last_price else Side.SELL)
+        return self._apply(self.engine.liquidate(self.now_ns(), symbol))
 
     def barred(self, symbol: str) -> bool:
         """Whether bars are all that was heard about ``symbol``, and no order of ours rests in it."""
@@ -224,7 +237,8 @@ class PaperBooks:
         if at_ns <= self.funded.get(symbol, 0):
             return NOTHING
         self.funded[symbol] = at_ns
-        return self._apply(self.engine.fund(symbol, rate, at_ns))
+        changes = self._apply(self.engine.fund(symbol, rate, at_ns))
+        return self._apply(self.engine.liquidate(self.now_ns(), symbol)).after(changes)
 
     def first_ns(self, symbol: str) -> int:
         """When the symbol was traded first, 0 if it never was."""
@@ -268,6 +282,17 @@ class PaperBooks:
     def cancel_all(self, command: CancelAll) -> Changes:
         """Cancel all orders, of one symbol or of all. Raises ``OrderRejectedError``."""
         return self._apply(self.engine.cancel_all(ACCOUNT, self.now_ns(), symbol=command.symbol))
+
+    def close_market(self, instrument: Instrument) -> Changes:
+        """A market takes no orders any more, and those that are open are cancelled."""
+        told = {"symbol": instrument.symbol, "reason": MARKET_CLOSED}
+        changes = self._apply(self.engine.cancel_all(ACCOUNT, self.now_ns(), **told))
+        self.list([instrument])
+        return changes
+
+    def expire(self, record: OrderRecord) -> Changes:
+        """End a working order whose time is over."""
+        return self._apply(self.engine.expire(record, self.now_ns()))
 
     def _apply(self, changes: Changes) -> Changes:
         if changes:

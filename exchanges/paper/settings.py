@@ -20,7 +20,8 @@ class PaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     a restart goes on with them; without it they end with the process. ``balance`` is the cash at the very
     start, in the quote currency. ``depth`` is what is made up where the venue's data is trades alone, and
     ``seed`` varies it. ``poll_s`` is how often funding rates and the outcomes of events are asked for. ``prefix``
-    is what the ids of orders and executions begin with.
+    is what the ids of orders and executions begin with. ``leverage`` is that of every perpetual, as far as it
+    allows so much; without it the engine's own.
     """
 
     balance: Decimal
@@ -30,6 +31,7 @@ class PaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     depth: Depth = "synthetic"
     poll_s: float = 30.0
     prefix: str = "paper"
+    leverage: Decimal | None = None
 
     def __post_init__(self) -> None:
         if self.balance <= 0:

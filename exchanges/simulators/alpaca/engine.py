@@ -8,9 +8,7 @@ from exchanges.matching.engine import MatchingEngine
 from exchanges.matching.liquidity import DepthModel
 from exchanges.matching.market import Market
 from exchanges.matching.record import NOTHING, Changes, OrderRecord
-from exchanges.model.order import OrderStatus, Side
-
-EXPIRED = "EXPIRED"
+from exchanges.model.order import Side
 
 
 class SessionEngine(MatchingEngine):
@@ -62,11 +60,4 @@ class SessionEngine(MatchingEngine):
                     self.markets[record.symbol].withdraw(record)
                     record.resting = False
                     changes.touch(record)
-        return self._settle(changes)
-
-    def expire(self, record: OrderRecord, now_ns: int) -> Changes:
-        """End a working order whose time is over."""
-        changes = Changes()
-        changes.subject = record
-        self._matcher.close(self.markets[record.symbol], record, OrderStatus.EXPIRED, EXPIRED, now_ns, changes)
         return self._settle(changes)

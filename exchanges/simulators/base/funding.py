@@ -33,6 +33,7 @@ class FundedVenue(Venue):
         while True:
             self.mark_prices()
             self.fund()
+            self.liquidate()
             await asyncio.sleep(STEP_SECONDS)
 
     def perpetuals(self) -> list[SymbolMarket]:
@@ -56,6 +57,11 @@ class FundedVenue(Venue):
         for market in self.perpetuals():
             symbol = market.instrument.symbol
             self.apply(self.engine.fund(symbol, self.rate(market.key, due), self.now_ns()))
+
+    def liquidate(self) -> None:
+        """Close what accounts can't carry any more at the mark prices of now."""
+        for market in self.perpetuals():
+            self.apply(self.engine.liquidate(self.now_ns(), market.instrument.symbol))
 
     def mark_prices(self) -> None:
         """Move the mark prices of the perpetuals towards their last trades."""

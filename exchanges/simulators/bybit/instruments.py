@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.model.instrument import ContractKind, Instrument, lowest_maintenance
 from exchanges.simulators.bybit.topics import SPOT_SUFFIX
 from exchanges.simulators.errors import SimulatorError
 from exchanges.simulators.steps import decimals, on_step
@@ -21,6 +21,7 @@ MIN_NOTIONAL = Decimal(5)
 MAKER_FEE, TAKER_FEE = Decimal("0.0002"), Decimal("0.00055")
 SPOT_FEE = Decimal("0.001")
 MAX_LEVERAGE = Decimal(100)
+MAINTENANCE_RATE = lowest_maintenance(MAX_LEVERAGE)
 FUNDING_NS = 8 * 3_600 * 1_000_000_000
 DEFAULT_SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 
@@ -158,6 +159,7 @@ def _instrument(
         taker_fee=taker_fee,
         short=not spot,
         max_leverage=Decimal(1) if spot else MAX_LEVERAGE,
+        maintenance_rate=Decimal(0) if spot else MAINTENANCE_RATE,
         funding_interval_ns=0 if spot else FUNDING_NS,
         fee_in_base=spot,
     )

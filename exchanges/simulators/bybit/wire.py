@@ -10,9 +10,9 @@ from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.record import ZERO, Execution, Funding, OrderRecord
 from exchanges.model.instrument import ContractKind, Instrument
-from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.position import Position
-from exchanges.simulators.bybit.instruments import base_of
+from exchanges.simulators.bybit.instruments import MAINTENANCE_RATE, base_of
 from exchanges.simulators.bybit.topics import LINEAR, SPOT, SPOT_SUFFIX, category_of_symbol
 from exchanges.simulators.candles import Candle
 from exchanges.simulators.keys import key_of
@@ -46,7 +46,6 @@ CANCEL_TYPES = {
     reasons.SELF_TRADE: "CancelBySmp",
     reasons.REDUCE_ONLY: "CancelByReduceOnly",
 }
-MAINTENANCE_RATE = Decimal("0.005")
 MOST_TICKS = 19_999_998
 """The highest price, in ticks."""
 
@@ -148,20 +147,20 @@ def execution(done: Execution, mark: Decimal) -> Json:
     return {
         "category": category,
         "symbol": native(fill.symbol),
-        "execId": fill.execution_id,
+        "execId": fill.execution_id.removeprefix(LIQUIDATION_PREFIX),
         "orderId": fill.venue_id,
         "orderLinkId": fill.client_id,
         "side": SIDES[fill.side],
         "orderPrice": text(done.order_price or ZERO),
         "orderQty": text(done.order_quantity),
         "leavesQty": text(done.leaves),
-        "createType": "CreateByUser",
+        "createType": "CreateByLiq" if done.liquidation else "CreateByUser",
         "orderType": "Limit" if done.order_type is OrderType.LIMIT else "Market",
         "stopOrderType": "UNKNOWN",
         "execFee": text(fill.fee),
         "execPrice": text(fill.price),
         "execQty": text(fill.quantity),
-        "execType": "Trade",
+        "execType": "BustTrade" if done.liquidation else "Trade",
         "execValue": text(fill.quantity * fill.price),
         "execTime": ms(fill.ts_ns),
         "feeCurrency": fill.fee_currency,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from exchanges.hyperliquid.market import FUNDING_NS, MIN_NOTIONAL, MOST, STANDARD
 from exchanges.hyperliquid.names import VENUE, full
 from exchanges.hyperliquid.pricing import DECIMALS, price_steps
-from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.model.instrument import ContractKind, Instrument, lowest_maintenance
 from exchanges.simulators.errors import SimulatorError
 from exchanges.simulators.hyperliquid.wire import CURRENCY
 from exchanges.simulators.steps import decimals
@@ -114,5 +114,6 @@ class Listings:
             fee_step=FEE_STEP,
             price_steps=steps,
             max_leverage=Decimal(listing.leverage),
+            maintenance_rate=lowest_maintenance(Decimal(listing.leverage)),
             funding_interval_ns=self._funding_ns,
         )

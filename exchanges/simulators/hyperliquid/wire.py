@@ -11,7 +11,7 @@ from exchanges.hyperliquid.cloids import client_id_in, cloid_of
 from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.record import ZERO, Execution, Funding, OrderRecord
-from exchanges.model.order import OrderStatus, Side, TimeInForce
+from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, Side, TimeInForce
 from exchanges.simulators.base.market import SymbolMarket
 from exchanges.simulators.candles import Candle
 from exchanges.simulators.feeds.row import Row
@@ -150,7 +150,7 @@ def fill(done: Execution) -> Json:
         "oid": numbered(one.venue_id),
         "crossed": not done.is_maker,
         "fee": text(one.fee),
-        "tid": numbered(one.execution_id),
+        "tid": numbered(one.execution_id.removeprefix(LIQUIDATION_PREFIX)),
         "feeToken": CURRENCY,
         "cloid": cloid(one.client_id),
     }

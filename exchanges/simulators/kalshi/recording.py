@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +85,22 @@ class KalshiReplay(Replay):
 
     def markets(self) -> dict[str, Listing]:
         """What the files of markets say of the played tickers."""
-        folder = self.path if self.path.is_dir() else self.path.parent
-        found: dict[str, Listing] = {}
-        for file in sorted(folder.glob("*.parquet")):
-            if not _has(file, MARKET_COLUMNS):
-                continue
-            for row in pq.read_table(file).to_pylist():
-                if row["ticker"] in self._samples:
-                    found[row["ticker"]] = _listing(file, row)
+        found = markets(self.path if self.path.is_dir() else self.path.parent, self.symbols)
         return {ticker: found[ticker] for ticker in self.symbols if ticker in found}
+
+
+def markets(path: Path, tickers: Collection[str]) -> dict[str, Listing]:
+    """What a file of markets, or those in a folder, say of ``tickers``.
+
+    Raises:
+        FeedError: a result is neither yes, no nor empty.
+    """
+    found: dict[str, Listing] = {}
+    for file in (file for file in _parquet(path) if _has(file, MARKET_COLUMNS)):
+        rows = pq.read_table(file)
+        for row in rows.filter(pc.is_in(rows["ticker"], pa.array(tickers, pa.string()))).to_pylist():
+            found[row["ticker"]] = _listing(file, row)
+    return found
 
 
 def is_recording(path: Path) -> bool:

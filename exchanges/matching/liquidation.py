@@ -1,0 +1,97 @@
+"""What a venue does with perpetuals that their account can't carry any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from exchanges.matching.account import Account
+from exchanges.matching.market import Market
+from exchanges.matching.record import ZERO
+from exchanges.model.position import Position
+
+_ONE = Decimal(1)
+_SLACK = 1e-9
+"""What a range of prices is narrowed by, as a fraction, because it is kept in floats."""
+
+
+class _Carried(NamedTuple):
+    """Marks between which an account's only perpetual is carried, while nothing but its mark has changed."""
+
+    executions: int
+    wallet: Decimal
+    low: float
+    high: float
+
+
+class Liquidator:
+    """Says what has to be closed, and in which order.
+
+    All perpetuals of an account are margined by its equity (cross margin): it fails when the equity is no more than
+    the sum of their maintenance margins, each quantity x mark x ``maintenance_rate``. Its orders for perpetuals are
+    then cancelled and its positions closed at the market, each as a whole, the one with the largest maintenance margin
+    first, until the rest is carried. The taker's fee is charged. A loss beyond the equity stays with the account: there
+    is no insurance fund.
+    """
+
+    def __init__(self, markets: Mapping[str, Market], mark: Callable[[str], Decimal]) -> None:
+        self._markets, self._mark = markets, mark
+        self._carried: dict[tuple[str, str], _Carried] = {}
+
+    def failing(self, account: Account, market: Market, executions: int) -> bool:
+        """Whether the account holds the market's perpetual and can't carry what it holds.
+
+        ``executions`` is the engine's count of executions and payments: as long as it stays, an account's only
+        perpetual is carried within a known range of marks, and nothing has to be summed up.
+        """
+        symbol = market.instrument.symbol
+        position = account.positions.get(symbol)
+        if position is None or not position.quantity:
+            return False
+        mark = float(market.marked) or market.external.last_price
+        if self.carries(account, market, executions, mark, mark):
+            return False
+        if self.short_of_margin(account):
+            return True
+        self._keep(account, position, market, executions)
+        return False
+
+    def carries(self, account: Account, market: Market, executions: int, low: float, high: float) -> bool:
+        """Whether it is known that the account carries the market's perpetual at all marks from ``low`` to ``high``."""
+        known = self._carried.get((account.name, market.instrument.symbol))
+        if known is None or known.executions != executions or known.wallet != account.wallet:
+            return False
+        return known.low < low and high < known.high
+
+    def _keep(self, account: Account, position: Position, market: Market, executions: int) -> None:
+        """Note within which marks the position is carried, where it is all that the account holds."""
+        if any(held.quantity and held is not position for held in account.positions.values()):
+            return
+        mark, rate = self._price(position), market.instrument.maintenance_rate
+        spare = account.equity(self._mark) - self.required(position)
+        # A move of the mark by d takes at most |q| d of the equity, and adds at most |q| d rate to the margin.
+        room = float(spare / (abs(position.quantity) * (_ONE + rate)) - market.instrument.tick_at(mark))
+        low, high = float(mark) - room, float(mark) + room
+        wallet = account.wallet
+        self._carried[account.name, position.symbol] = _Carried(
+            executions, wallet, low * (1 + _SLACK) if low > 0 else low, high * (1 - _SLACK)
+        )
+
+    def _price(self, position: Position) -> Decimal:
+        """The mark, or the entry price where there is none yet."""
+        return self._mark(position.symbol) or position.average_price
+
+    def required(self, position: Position) -> Decimal:
+        """The maintenance margin of a position."""
+        rate = self._markets[position.symbol].instrument.maintenance_rate
+        return abs(position.quantity) * self._price(position) * rate
+
+    def short_of_margin(self, account: Account) -> bool:
+        """Whether the equity is no more than all maintenance margins."""
+        required = sum(map(self.required, account.perpetuals()), ZERO)
+        return required > 0 and account.equity(self._mark) <= required
+
+    def heaviest(self, account: Account) -> list[Position]:
+        """The account's perpetuals, the one with the largest maintenance margin first."""
+        return sorted(account.perpetuals(), key=self.required, reverse=True)
