@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from bigwheel.cli import backtest, control, data, download, execute, inspect, journal, learning, orders, replay, run
+from bigwheel.cli import (
+    backtest,
+    control,
+    data,
+    download,
+    execute,
+    inspect,
+    journal,
+    learning,
+    orders,
+    replay,
+    run,
+    simulate,
+)
 
 app = typer.Typer(
     name="bigwheel",
@@ -15,6 +28,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("backtest")(backtest.backtest)
+app.command("simulate")(simulate.simulate_command)
 app.command("download")(download.download)
 app.command("status")(inspect.status)
 app.command("signals")(inspect.signals)

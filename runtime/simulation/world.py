@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NoReturn
 
 from runtime.behavior import Context
@@ -13,6 +13,7 @@ from runtime.message import Message
 from runtime.simulation.disk import SnapshotStore
 from runtime.simulation.faults import FaultPlan
 from runtime.simulation.network import Network
+from runtime.simulation.occurrences import Occurrences
 from runtime.simulation.process import HostSpec, Process
 from runtime.simulation.scheduler import Scheduler
 from runtime.tape.tape import Tape
@@ -23,12 +24,20 @@ START_NS = 1_700_000_000_000_000_000
 TRACE = 4_000
 """Lines of history kept for the report of a failure."""
 
-REPLAY = "scripts/simulate --seed {seed} --trace"
-"""How a run is seen again; a world's ``replay`` may say otherwise."""
+REPLAY = "the same seed, faults and code give the same run"
+"""How a run is repeated; who knows the command says so in ``World.replay``."""
 
 
 class SimulationFailure(AssertionError):
-    """An invariant did not hold; the text says which, and how to see it again."""
+    """An invariant did not hold: ``invariant`` names it, the text says what was found, and how to repeat it."""
+
+    def __init__(self, text: str, invariant: str = "") -> None:
+        super().__init__(text)
+        self.invariant = invariant
+
+
+class EndReached(Exception):
+    """The run has come to the event it was to end with."""
 
 
 Observer = Callable[[Process, Context, Message], None]
@@ -42,19 +51,34 @@ class World:
         plan: What goes wrong; by default drawn from the seed.
         log: The cell whose host owns the journal.
         calls: Link the hosts by calls (as Ray does between nodes) instead of streams.
+        trace: Lines of history to keep.
+        only: Names of the faults that may happen (see ``Occurrences``); all when it is ``None``.
+        end: The event to end with; 0 for none.
     """
 
     def __init__(
-        self, seed: int, plan: FaultPlan | None = None, *, log: str = "bus", calls: bool = False, trace: int = TRACE
+        self,
+        seed: int,
+        plan: FaultPlan | None = None,
+        *,
+        log: str = "bus",
+        calls: bool = False,
+        trace: int = TRACE,
+        only: Collection[str] | None = None,
+        end: int = 0,
     ) -> None:
         self.seed, self.log, self.calls = seed, log, calls
         self.plan = plan if plan is not None else FaultPlan.from_seed(seed)
+        self.occurrences = Occurrences(only)
+        self.end = end
         self.scheduler = Scheduler(START_NS)
         self.rng = random.Random(f"world {seed}")
-        self.network = Network(self.scheduler, self.plan, random.Random(f"network {seed}"))
+        self.network = Network(self.scheduler, self.plan, random.Random(f"network {seed}"), self.occurrences)
         self.replay = REPLAY
         self.shelf = Shelf()
         self.durable = 0
+        self.healed_ns = 0
+        """When the faults ended, in nanoseconds of the run; 0 before that."""
         self.snapshots = SnapshotStore()
         self.specs: dict[str, HostSpec] = {}
         self.hosts_by_cell: dict[str, str] = {}
@@ -101,6 +125,7 @@ class World:
 
         Raises:
             SimulationFailure: an invariant is broken, or a process raised what it should not.
+            EndReached: that was the last event that was wanted.
         """
         limit, hooks, step = START_NS + until_ns, self.hooks, self.scheduler.step
         outside = random.getstate()
@@ -112,12 +137,15 @@ class World:
                     hook()
                 if self._failure is not None:
                     raise self._failure
+                if self.scheduler.fired == self.end:
+                    raise EndReached(f"event {self.end}")
         finally:
             self._chance = random.getstate()
             random.setstate(outside)
 
     def heal(self) -> None:
         """From now on nothing goes wrong any more; what is down comes back."""
+        self.healed_ns = self.scheduler.now - START_NS
         self.plan = self.network.plan = self.plan.healed()
         self.network.heal()
         for zombie in list(self._zombies):
@@ -164,15 +192,19 @@ class World:
         for observer in self.observers:
             observer(process, ctx, message)
 
-    def fail(self, reason: str, cause: BaseException | None = None) -> NoReturn:
-        """Stop the run.
+    def fail(self, invariant: str, reason: str, cause: BaseException | None = None) -> NoReturn:
+        """Stop the run: ``invariant`` is broken.
 
         Raises:
-            SimulationFailure: always; with the command that repeats it.
+            SimulationFailure: always; the first one of the run.
         """
+        if self._failure is not None:
+            raise self._failure
         self._failure = SimulationFailure(
-            f"seed {self.seed}, at {(self.scheduler.now - START_NS) / 1e9:.6f} s: {reason}\n"
-            f"Replay it with: {self.replay.format(seed=self.seed)}"
+            f"seed {self.seed}, at {(self.scheduler.now - START_NS) / 1e9:.6f} s, "
+            f"event {self.scheduler.fired:,}: {reason}\n"
+            f"Broken: {invariant}. Repeat it: {self.replay.format(seed=self.seed)}",
+            invariant,
         )
         raise self._failure from cause
 
@@ -207,7 +239,10 @@ class World:
         self._crash_later(name)
         if not process.alive or process in self._zombies:
             return
-        if self.rng.random() < self.plan.zombie:
+        zombie = self.rng.random() < self.plan.zombie
+        if not self.occurrences.strike("zombie" if zombie else "crash", name):
+            return
+        if zombie:
             self._haunt(process)
         else:
             process.die("crash")
@@ -259,6 +294,7 @@ class World:
             return
         one, other = self.rng.sample(sorted(self.specs), 2)
         until = self.scheduler.now + self.rng.randint(*self.plan.partition_ns)
-        self.note(f"{one} and {other} are parted")
-        self.network.part(one, other, until)
+        if self.occurrences.strike("partition", "|".join(sorted((one, other)))):
+            self.note(f"{one} and {other} are parted")
+            self.network.part(one, other, until)
         self._part_later()
