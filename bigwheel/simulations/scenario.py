@@ -46,6 +46,8 @@ from runtime.behavior import Behavior
 from runtime.lifecycle import Subscribe
 from runtime.simulation.faults import SECOND, FaultPlan
 from runtime.simulation.process import CellSpec
+from runtime.simulation.supervision import Supervision
+from runtime.supervision.policy import Intensity
 from strategies.registry import resolve
 from strategies.strategy import Strategy
 
@@ -68,6 +70,8 @@ class Layout(NamedTuple):
 
     symbols: tuple[str, ...]
     traders: tuple[Trader, ...]
+    supervised: bool = False
+    """Whether restarts are the supervisors' business, and these may fall too."""
 
     @property
     def pair(self) -> str:
@@ -87,9 +91,11 @@ def _four(one: str, other: str) -> tuple[Trader, ...]:
 LAYOUTS: dict[str, Layout] = {
     "trading": Layout(SYMBOLS, _four(BTC, ETH)),
     "flows": Layout(SYMBOLS, tuple(Trader(label, on, Planner) for label in ("planner", "schemer") for on in SYMBOLS)),
-    "tree": Layout((BTC, OTHER), _four(BTC, OTHER)),
+    "tree": Layout((BTC, OTHER), _four(BTC, OTHER), supervised=True),
 }
 """By the scenario's name."""
+_CARE = Intensity(restarts=5, window_s=30.0, base_s=0.1, cap_s=10.0)
+"""What the configurations come with (``supervision`` in ``sim.yaml``)."""
 
 
 class Scenario(Simulation):
@@ -136,6 +142,9 @@ class Scenario(Simulation):
         self._exchanges(exchange)
         self._traders()
         self._operator(rng)
+        if self.layout.supervised:
+            told = (script.seed, self.world.scheduler, self.world.occurrences, _CARE, _supervisor_of)
+            self.world.supervision = Supervision(*told)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -193,9 +202,13 @@ class Scenario(Simulation):
         world.start()
         world.run(int(seconds * SECOND))
         self.heal()
-        world.run(int((seconds + 4.0) * SECOND))
+        seconds += 4.0
+        world.run(int(seconds * SECOND))
+        while not all(process.alive for process in world.processes.values()):
+            seconds += 1.0
+            world.run(int(seconds * SECOND))
         self._stop()
-        world.run(int((seconds + 50.0) * SECOND))
+        world.run(int((seconds + 46.0) * SECOND))
         self.audit.finish()
 
     def _stop(self) -> None:
@@ -207,6 +220,13 @@ class Scenario(Simulation):
                 self.audit.brain(cell).paused = True
         for venue in self.venues:
             venue.faults = VenueFaults(delay_ns=venue.faults.delay_ns, tick_ns=SECOND // 2)
+
+
+def _supervisor_of(host: str) -> str:
+    """As in the live tree (``actors.tree``)."""
+    if host.startswith("exchange/"):
+        return names.EXCHANGES
+    return names.STRATEGIES if host.startswith((names.STRATEGY, names.STRATEGIES)) else names.ROOT
 
 
 def _cell(

@@ -33,7 +33,7 @@ SCENARIOS: dict[str, Kind] = {
         Scenario, Scenario.SECONDS, "bus, risk, learner, a venue, strategies, a source of nonsense, an operator"
     ),
     "flows": Kind(Scenario, Scenario.SECONDS, "the same, and everybody trades through flows"),
-    "tree": Kind(Scenario, Scenario.SECONDS, "trading on two venues"),
+    "tree": Kind(Scenario, Scenario.SECONDS, "trading on two venues, restarts by supervisors that may fall too"),
     "attack": Kind(Attack, Attack.SECONDS, "strategies that emit anything at any rate, briefly, every limit checked"),
 }
 

@@ -14,6 +14,7 @@ KINDS: dict[str, str] = {
     "after_send": "a host dies just after a send",
     "crash": "a host dies at no point in particular",
     "zombie": "a host is cut off, gets a successor when its lease has run out, and comes back",
+    "supervisor": "a supervisor is down for a while: nobody notices what dies under it or keeps its snapshots",
     "skew": "the clock of an incarnation is off",
     "snapshot_lost": "a snapshot never reaches the store",
     "snapshot_corrupt": "a snapshot is stored by half",

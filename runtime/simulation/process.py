@@ -76,6 +76,8 @@ class Surroundings(Protocol):
 
     def ended(self, process: Process, reason: str) -> None: ...
 
+    def watched(self, host: str) -> bool: ...
+
     def fail(self, invariant: str, reason: str, cause: BaseException | None = None) -> NoReturn: ...
 
 
@@ -229,7 +231,8 @@ class Process:
             if cell.state != "running" or not cell.dirty:
                 continue
             data = cell.snapshot(journal.head if journal is not None else None)
-            if rng.random() < plan.snapshot_lost and strike("snapshot_lost", cell.name):
+            lost = rng.random() < plan.snapshot_lost and strike("snapshot_lost", cell.name)
+            if lost or not self.world.watched(self.name):
                 cell.dirty = True
                 continue
             if rng.random() < plan.snapshot_corrupt and strike("snapshot_corrupt", cell.name):

@@ -16,6 +16,7 @@ from runtime.simulation.network import Network
 from runtime.simulation.occurrences import Occurrences
 from runtime.simulation.process import HostSpec, Process
 from runtime.simulation.scheduler import Scheduler
+from runtime.simulation.supervision import Supervision
 from runtime.tape.tape import Tape
 
 START_NS = 1_700_000_000_000_000_000
@@ -23,6 +24,9 @@ START_NS = 1_700_000_000_000_000_000
 
 TRACE = 4_000
 """Lines of history kept for the report of a failure."""
+
+_SUPERVISORS = 3
+"""Hosts die so many times as often as a supervisor."""
 
 REPLAY = "the same seed, faults and code give the same run"
 """How a run is repeated; who knows the command says so in ``World.replay``."""
@@ -87,6 +91,8 @@ class World:
         self.hooks: list[Callable[[], None]] = []
         self.taping: Callable[[Process], Tape] | None = None
         """Makes the tape of a process that starts, where tapes are wanted."""
+        self.supervision: Supervision | None = None
+        """Decides about restarts; without it what dies is simply started again."""
         self.observers: list[Observer] = []
         self.crashes: Counter[str] = Counter()
         self.history: deque[tuple[int, str, Message | None]] = deque(maxlen=trace)
@@ -110,6 +116,8 @@ class World:
             self._crash_later(name)
         self._break_later()
         self._part_later()
+        if self.supervision is not None:
+            self.supervision.start(list(self.specs), _SUPERVISORS * self.plan.crash_every_ns)
 
     def _start(self, name: str) -> None:
         epoch = self.epochs[name] = self.epochs.get(name, 0) + 1
@@ -148,6 +156,8 @@ class World:
         self.healed_ns = self.scheduler.now - START_NS
         self.plan = self.network.plan = self.plan.healed()
         self.network.heal()
+        if self.supervision is not None:
+            self.supervision.heal()
         for zombie in list(self._zombies):
             self._wake(zombie)
 
@@ -215,12 +225,28 @@ class World:
         self.note(f"{process.name}#{process.epoch} dies: {reason}")
         self.crashes[reason.partition(":")[0]] += 1
         self.network.ended(process)
+        cut_off = process in self._zombies
         self._zombies.pop(process, None)
-        if self.processes.get(process.name) is process:
-            self.scheduler.at(process.due() + self.rng.randint(*self.plan.restart_ns), self._start_next, process)
+        if self.processes.get(process.name) is process and not (cut_off and self.supervision is not None):
+            self._restart(process, process.due(), reason)
+
+    def watched(self, host: str) -> bool:
+        """Whether a supervisor sees to the host at the moment."""
+        return self.supervision is None or self.supervision.watches(host)
+
+    def _restart(self, process: Process, ended_ns: int, reason: str) -> None:
+        """Start a successor when the supervisor says so; starting takes its time."""
+        took = self.rng.randint(*self.plan.restart_ns)
+        if self.supervision is not None:
+            ended_ns = max(ended_ns, self.supervision.restart_ns(process.name, self.scheduler.now, reason))
+        self.scheduler.at(ended_ns + took, self._start_next, process)
 
     def _start_next(self, process: Process) -> None:
-        if self.processes.get(process.name) is process:
+        if self.processes.get(process.name) is not process:
+            return
+        if self.supervision is not None and not self.watched(process.name):
+            self.scheduler.at(self.supervision.back_ns(process.name), self._start_next, process)
+        else:
             self._start(process.name)
 
     def _crash_later(self, name: str) -> None:
@@ -255,7 +281,7 @@ class World:
         self.network.isolate(process)
         lease = self.plan.lease_ns
         self.scheduler.after(lease, self._freeze, process)
-        self.scheduler.after(lease + self.rng.randint(*self.plan.restart_ns), self._start_next, process)
+        self._restart(process, self.scheduler.now + lease, "cut off")
         self.scheduler.after(lease * 2 + int(self.rng.expovariate(1.0) * 2 * lease), self._wake, process)
 
     def _freeze(self, process: Process) -> None:

@@ -85,14 +85,10 @@ class ImpatientExchange(ExchangeBrain):
 
     def receive(self, message: Message, ctx: Context) -> None:
         super().receive(message, ctx)
-        if (
-            isinstance(message, CommandResult)
-            and message.command == "PlaceOrder"
-            and message.outcome is Outcome.UNKNOWN
-        ):
-            tracked = self.state.active.get(message.client_id)
-            if tracked is not None:
-                ctx.send(VENUE_PORT, _again(tracked.order))
+        if isinstance(message, CommandResult) and message.outcome is Outcome.UNKNOWN:
+            known = {**self.state.closed, **self.state.active}
+            if message.command == "PlaceOrder" and message.client_id in known:
+                ctx.send(VENUE_PORT, _again(known[message.client_id].order))
 
 
 class ForgetfulExchange(ExchangeBrain):
