@@ -41,7 +41,7 @@ def _quiet() -> None:
 
 
 class Tally:
-    """Adds up the outcomes of a campaign. ``seconds`` of the wall clock and of virtual time."""
+    """Adds up the outcomes of a campaign. Virtual time, and the processor's."""
 
     def __init__(self) -> None:
         self.runs = self.events = self.messages = 0
@@ -72,7 +72,7 @@ class Tally:
             "messages": self.messages,
             "simulated_seconds": round(self.simulated, 3),
             "simulated_seconds_with_faults": round(self.faulty, 3),
-            "process_seconds": round(self.busy, 3),
+            "processor_seconds": round(self.busy, 3),
             "faults": dict(sorted(self.faults.items())),
             "records": dict(sorted(self.records.items())),
             "failures": [
@@ -91,9 +91,9 @@ class Tally:
         return [
             f"runs      {self.runs:,}, {len(self.failed):,} failed, {seconds:,.0f} s",
             f"time      {self.simulated:,.0f} s simulated, {self.faulty:,.0f} s of them with faults, "
-            f"{self.simulated / busy:,.1f} s a second and process",
-            f"events    {self.events:,}, {self.events / busy:,.0f} a second and process",
-            f"messages  {self.messages:,} handled by brains, {self.messages / busy:,.0f} a second and process",
+            f"{self.simulated / busy:,.1f} s a second of the processor",
+            f"events    {self.events:,}, {self.events / busy:,.0f} a second of the processor",
+            f"messages  {self.messages:,} handled by brains, {self.messages / busy:,.0f} a second of the processor",
             f"faults    {faults}",
             f"journal   {records}",
         ]

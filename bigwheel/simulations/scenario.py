@@ -72,6 +72,8 @@ class Layout(NamedTuple):
     traders: tuple[Trader, ...]
     supervised: bool = False
     """Whether restarts are the supervisors' business, and these may fall too."""
+    pace: int = 1
+    """How many times as long everything takes to come, but for what answers something: long runs become cheap."""
 
     @property
     def pair(self) -> str:
@@ -92,6 +94,7 @@ LAYOUTS: dict[str, Layout] = {
     "trading": Layout(SYMBOLS, _four(BTC, ETH)),
     "flows": Layout(SYMBOLS, tuple(Trader(label, on, Planner) for label in ("planner", "schemer") for on in SYMBOLS)),
     "tree": Layout((BTC, OTHER), _four(BTC, OTHER), supervised=True),
+    "calm": Layout((BTC, OTHER), _four(BTC, OTHER), supervised=True, pace=25),
 }
 """By the scenario's name."""
 _CARE = Intensity(restarts=5, window_s=30.0, base_s=0.1, cap_s=10.0)
@@ -124,8 +127,10 @@ class Scenario(Simulation):
         seed = script.seed
         self.layout = LAYOUTS[script.scenario]
         rng = random.Random(f"scenario {seed}")
-        self.world = self._world(script, plan or FaultPlan.from_seed(seed), rng, trace)
-        self.venues = self._market(self.layout.symbols, lambda name: venue or VenueFaults.from_seed(seed, name))
+        pace = self.layout.pace
+        self.world = self._world(script, plan or FaultPlan.from_seed(seed).slower(pace), rng, trace)
+        symbols = self.layout.symbols
+        self.venues = self._market(symbols, lambda name: venue or VenueFaults.from_seed(seed, name).slower(pace))
         self.limits = RiskSettings(
             symbols=self.layout.symbols,
             order_type=rng.choice((OrderType.LIMIT, OrderType.MARKET)),
@@ -135,7 +140,7 @@ class Scenario(Simulation):
             orders_per_minute=rng.choice((120, 100_000)),
             equity_fraction=Decimal("0.02"),
         )
-        self.period_ns = rng.choice(PERIODS_NS)
+        self.period_ns = rng.choice(PERIODS_NS) * pace
         self.connections = tuple(names.exchange(each.name) for each in self.venues)
         self.audit = Audit(self.world, self.venues, self.limits)
         self._core(bus)
@@ -192,7 +197,7 @@ class Scenario(Simulation):
 
     def _operator(self, rng: random.Random) -> None:
         """In half of the runs somebody interferes; with a panic in some of them."""
-        period, targets = int(rng.uniform(0.5, 3.0) * SECOND), (names.RISK, *self.connections)
+        period, targets = int(rng.uniform(0.5, 3.0) * SECOND) * self.layout.pace, (names.RISK, *self.connections)
         actions = rng.choice((("halt",), ("reduce", "halt"), ("panic", "halt", "reduce"), ("panic",)))
         if rng.random() < 0.5:
             self._host(OPERATOR, (CellSpec(OPERATOR, lambda: OperatorBrain(period, actions, targets)),))
@@ -219,7 +224,7 @@ class Scenario(Simulation):
             elif cell in self.world.hosts_by_cell:
                 self.audit.brain(cell).paused = True
         for venue in self.venues:
-            venue.faults = VenueFaults(delay_ns=venue.faults.delay_ns, tick_ns=SECOND // 2)
+            venue.faults = VenueFaults(delay_ns=venue.faults.delay_ns, tick_ns=max(SECOND // 2, venue.faults.tick_ns))
 
 
 def _supervisor_of(host: str) -> str:

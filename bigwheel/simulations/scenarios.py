@@ -34,6 +34,7 @@ SCENARIOS: dict[str, Kind] = {
     ),
     "flows": Kind(Scenario, Scenario.SECONDS, "the same, and everybody trades through flows"),
     "tree": Kind(Scenario, Scenario.SECONDS, "trading on two venues, restarts by supervisors that may fall too"),
+    "calm": Kind(Scenario, Scenario.SECONDS, "as tree, a tick a second and rarer faults: for long runs (--duration)"),
     "attack": Kind(Attack, Attack.SECONDS, "strategies that emit anything at any rate, briefly, every limit checked"),
 }
 
@@ -47,7 +48,7 @@ class Outcome(msgspec.Struct):
     events: int = 0
     messages: int = 0
     seconds: float = 0.0
-    """Of the wall clock."""
+    """Of the processor."""
     simulated: float = 0.0
     """Virtual seconds, all in all."""
     faulty: float = 0.0
@@ -66,7 +67,7 @@ def simulate(script: Script, *, trace: int = 0, build: Build | None = None) -> t
         trace: Lines of history to keep.
         build: Makes it in place of the scenario, with the same arguments.
     """
-    began, failure, broken = time.perf_counter(), "", ""
+    began, failure, broken = time.process_time(), "", ""
     simulation = (build or SCENARIOS[script.scenario].build)(script, trace=trace)
     try:
         simulation.run()
@@ -84,7 +85,7 @@ def simulate(script: Script, *, trace: int = 0, build: Build | None = None) -> t
         broken=broken,
         events=world.events,
         messages=world.messages,
-        seconds=time.perf_counter() - began,
+        seconds=time.process_time() - began,
         simulated=simulated,
         faulty=world.healed_ns / 1e9 if world.healed_ns else simulated,
         healed=bool(world.healed_ns),

@@ -22,7 +22,7 @@ from bigwheel.simulations.script import Script
 from runtime.simulation.occurrences import kind_of, place_of
 
 RUNS, SECONDS = 300, 120.0
-"""A shrinking gives up after so many runs, or seconds of the wall clock, with the best it has."""
+"""A shrinking ends after so many runs, or seconds of the processor, with the best it has."""
 
 _PATIENCE = 1.25
 """How much later than the best run so far, in events, another one may fail: what does not is cut off there."""
@@ -52,12 +52,12 @@ def shrink(script: Script, *, build: Build | None = None, runs: int = RUNS, seco
         script: The run that fails.
         build: Makes the run in place of the scenario, as ``simulate`` takes it.
         runs: How many runs to try at most.
-        seconds: How long to try, by the wall clock.
+        seconds: How long to try, in seconds of the processor.
     """
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        return _Search(script, build, runs, time.monotonic() + seconds).result()
+        return _Search(script, build, runs, time.process_time() + seconds).result()
     finally:
         logging.disable(disabled)
 
@@ -170,4 +170,4 @@ class _Search:
         return outcome, tuple(simulation.world.occurrences.happened), simulation.parts
 
     def _spent(self) -> bool:
-        return self._runs >= self._most or time.monotonic() > self._until
+        return self._runs >= self._most or time.process_time() > self._until

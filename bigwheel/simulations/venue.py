@@ -113,6 +113,15 @@ class VenueFaults(msgspec.Struct, frozen=True, kw_only=True):
             public_every_ns=int(rng.uniform(0.5, 5.0) * SECOND) if rng.random() < 0.3 else 0,
         )
 
+    def slower(self, times: int) -> VenueFaults:
+        """The same with ``times`` as long between two ticks, and between two outages."""
+        return msgspec.structs.replace(
+            self,
+            tick_ns=self.tick_ns * times,
+            stream_every_ns=self.stream_every_ns * times,
+            public_every_ns=self.public_every_ns * times,
+        )
+
     def healed(self) -> VenueFaults:
         return VenueFaults(delay_ns=self.delay_ns, timeout_ns=self.timeout_ns, tick_ns=self.tick_ns)
 
