@@ -81,10 +81,9 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def slower(self, times: int) -> FaultPlan:
-        """The same with ``times`` as long between two faults that come by themselves, and between two snapshots."""
+        """The same with ``times`` as long between two faults that come by themselves."""
         return msgspec.structs.replace(
             self,
-            snapshot_every_ns=self.snapshot_every_ns * times,
             break_every_ns=self.break_every_ns * times,
             partition_every_ns=self.partition_every_ns * times,
             crash_every_ns=self.crash_every_ns * times,

@@ -11,7 +11,8 @@ from bigwheel.simulations.scenarios import simulate
 from bigwheel.simulations.script import Script
 
 SEEDS = int(os.environ.get("BIGWHEEL_SEEDS", "25"))
-FLOW_SEEDS = min(SEEDS, 6)
+FLOW_SEEDS, TREE_SEEDS, LONG_SEEDS = min(SEEDS, 6), min(SEEDS, 3), min(SEEDS, 2)
+LONG_SECONDS = 100.0
 BLOCK = 25
 BLOCKS = [(first, min(first + BLOCK, SEEDS)) for first in range(0, SEEDS, BLOCK)]
 
@@ -29,10 +30,10 @@ REGRESSIONS: dict[int, str] = {
 of them: what was found is held fast by the small tests as well (``tests/unit/test_simulation_findings.py``)."""
 
 
-def tally(scenario: str, seeds: range) -> Tally:
+def tally(scenario: str, seeds: range, seconds: float = 0.0) -> Tally:
     """What all of these came to."""
     found = Tally()
-    for outcome in campaign([Script(scenario, seed) for seed in seeds], 2):
+    for outcome in campaign([Script(scenario, seed, seconds) for seed in seeds], 2):
         found.add(outcome)
     return found
 
@@ -50,6 +51,21 @@ def test_flows_stay_within_their_approvals_and_end_whatever_fails() -> None:
     found = tally("flows", range(FLOW_SEEDS))
     assert [outcome.failure for outcome in found.failed] == []
     assert not found.runs or found.records["FlowEnded"] > FLOW_SEEDS
+
+
+@pytest.mark.timeout(600)
+def test_two_venues_trade_on_under_supervisors_that_give_up_and_fall() -> None:
+    found = tally("tree", range(TREE_SEEDS))
+    assert [outcome.failure for outcome in found.failed] == []
+    assert not found.runs or found.faults["supervisor"] > 0
+
+
+@pytest.mark.timeout(600)
+def test_a_long_run_holds_as_a_short_one_does() -> None:
+    found = tally("calm", range(LONG_SEEDS), LONG_SECONDS)
+    assert [outcome.failure for outcome in found.failed] == []
+    assert found.faulty == pytest.approx(LONG_SECONDS * found.runs)
+    assert not found.runs or found.records["Filled"] > 20
 
 
 @pytest.mark.parametrize("seed", REGRESSIONS, ids=REGRESSIONS.values())
