@@ -16,6 +16,7 @@ from bigwheel.cli import (
     orders,
     replay,
     run,
+    simulate,
     sweep,
 )
 
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("backtest")(backtest.backtest)
 app.command("sweep")(sweep.sweep)
+app.command("simulate")(simulate.simulate_command)
 app.command("download")(download.download)
 app.command("status")(inspect.status)
 app.command("signals")(inspect.signals)

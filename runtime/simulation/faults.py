@@ -80,6 +80,15 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
             snapshot_corrupt=_chance(rng, 0.3),
         )
 
+    def slower(self, times: int) -> FaultPlan:
+        """The same with ``times`` as long between two faults that come by themselves."""
+        return msgspec.structs.replace(
+            self,
+            break_every_ns=self.break_every_ns * times,
+            partition_every_ns=self.partition_every_ns * times,
+            crash_every_ns=self.crash_every_ns * times,
+        )
+
     def healed(self) -> FaultPlan:
         """The same timing, with nothing going wrong any more."""
         return msgspec.structs.replace(

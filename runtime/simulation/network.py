@@ -18,6 +18,7 @@ from runtime.errors import FencedError
 from runtime.links.directory import Address
 from runtime.simulation.faults import CrashPoint, FaultPlan
 from runtime.simulation.loop import SimulatedLoop
+from runtime.simulation.occurrences import Occurrences
 from runtime.simulation.scheduler import Scheduler
 
 _CONNECT_TIMEOUT_NS = 1_000_000_000
@@ -113,9 +114,16 @@ class Stream(asyncio.Transport):
 class Network:
     """All connections, the listeners, and the names under which they are found."""
 
-    def __init__(self, scheduler: Scheduler, plan: FaultPlan, rng: random.Random) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        plan: FaultPlan,
+        rng: random.Random,
+        occurrences: Occurrences | None = None,
+    ) -> None:
         self._scheduler, self._rng = scheduler, rng
         self.plan = plan
+        self.occurrences = occurrences or Occurrences()
         self.listeners: dict[str, Listener] = {}
         self.names: dict[str, tuple[str, int]] = {}
         self.stations: dict[str, Station] = {}
@@ -187,19 +195,19 @@ class Network:
         if other is None:
             return
         self.counters["chunks"] += 1
-        if roll < plan.loss:
+        if roll < plan.loss and self._strikes("lost", stream.station, stream.peer):
             # A real stream never goes on after a loss: it breaks, sooner or later.
             self.counters["lost"] += 1
             self._scheduler.after(self._delay(), self._break, stream)
             return
         when = max(stream.station.due() + self._delay(), stream.late_ns)
-        if roll < plan.loss + plan.reorder:
+        if plan.loss <= roll < plan.loss + plan.reorder and self._strikes("swapped", stream.station, stream.peer):
             self.counters["swapped"] += 1
             when += self._delay()
         else:
             stream.late_ns = when
         self._scheduler.at(when, self._land, stream, data)
-        if roll > 1 - plan.duplicate:
+        if roll > 1 - plan.duplicate and self._strikes("doubled", stream.station, stream.peer):
             self.counters["doubled"] += 1
             self._scheduler.at(when, self._land, stream, data)
 
@@ -241,7 +249,9 @@ class Network:
         """Cut one connection at random."""
         near = [stream for stream in self._streams if not stream.accepted and stream.open]
         if near:
-            self._break(self._rng.choice(near))
+            stream = self._rng.choice(near)
+            if self._strikes("broken", stream.station, stream.peer):
+                self._break(stream)
 
     # -- calls (the Ray link) ------------------------------------------------------
 
@@ -250,15 +260,17 @@ class Network:
         station.crash_point("before_send")
         fate = self._rng.random()
         await asyncio.sleep(self._delay() / 1e9)
-        if fate < self.plan.loss / 2 or not peer.alive or self.walled(station, peer):
+        lost = fate < self.plan.loss / 2 and self._strikes("lost", station, peer)
+        if lost or not peer.alive or self.walled(station, peer):
             raise ConnectionError(f"{peer.name} can't be reached")
         answer: asyncio.Future[bytes] = station.loop.create_future()
         peer.loop.call_soon(self._answer, station, peer, data, answer)
-        if fate > 1 - self.plan.duplicate:
+        if fate > 1 - self.plan.duplicate and self._strikes("doubled", station, peer):
             peer.loop.call_soon(peer.answer, data)
         station.crash_point("after_send")
         result = await asyncio.wait_for(answer, 2.0)
-        if fate < self.plan.loss or self.walled(station, peer):
+        unanswered = self.plan.loss / 2 <= fate < self.plan.loss and self._strikes("unanswered", station, peer)
+        if unanswered or self.walled(station, peer):
             raise ConnectionError(f"the answer of {peer.name} was lost")
         return result
 
@@ -284,6 +296,9 @@ class Network:
         if one in self._isolated or other in self._isolated:
             return True
         return self._walls.get(frozenset((one.name, other.name)), 0) > self._scheduler.now
+
+    def _strikes(self, kind: str, one: Station, other: Station) -> bool:
+        return self.occurrences.strike(kind, f"{one.name}>{other.name}")
 
     def heal(self) -> None:
         self._walls.clear()

@@ -23,6 +23,7 @@ from runtime.simulation.disk import SimulatedJournal, SnapshotStore
 from runtime.simulation.faults import CrashPoint, FaultPlan
 from runtime.simulation.loop import SimulatedLoop
 from runtime.simulation.network import Network, SimulatedDirectory
+from runtime.simulation.occurrences import Occurrences
 from runtime.simulation.port import Port
 from runtime.simulation.scheduler import Scheduler
 from runtime.supervision.policy import RestartPolicy
@@ -61,6 +62,7 @@ class Surroundings(Protocol):
     log: str
     calls: bool
     plan: FaultPlan
+    occurrences: Occurrences
     scheduler: Scheduler
     network: Network
     shelf: Shelf
@@ -74,7 +76,9 @@ class Surroundings(Protocol):
 
     def ended(self, process: Process, reason: str) -> None: ...
 
-    def fail(self, reason: str, cause: BaseException | None = None) -> NoReturn: ...
+    def watched(self, host: str) -> bool: ...
+
+    def fail(self, invariant: str, reason: str, cause: BaseException | None = None) -> NoReturn: ...
 
 
 class Watched:
@@ -110,7 +114,8 @@ class _Doorkeeper(Receiver):
         known = self._epochs.get(host, 0)
         if epoch < known:
             process = self._process
-            process.world.fail(f"{process.name}#{process.epoch} heard {host}#{epoch} after {host}#{known}")
+            text = f"{process.name}#{process.epoch} heard {host}#{epoch} after {host}#{known}"
+            process.world.fail("epochs-never-go-back", text)
         self._epochs[host] = epoch
         self._pass_on(host, epoch, lane, seq, item)
 
@@ -150,6 +155,8 @@ class Process:
         self._rng = random.Random(f"{world.seed} {spec.name} {epoch}")
         self._busy_until = self._read_ns = 0
         self._skew_ns = self._rng.randint(-world.plan.skew_ns, world.plan.skew_ns)
+        if self._skew_ns and not world.occurrences.strike("skew", spec.name):
+            self._skew_ns = 0
         self._in_thread = False
         self.lines: list[PortLine] = []
         self.tape: Tape | None = None
@@ -215,6 +222,7 @@ class Process:
     def _save(self) -> None:
         """Send the snapshots of the changed cells to the store; some are lost, some damaged."""
         engine, plan, rng = self.engine, self.world.plan, self._rng
+        strike = self.world.occurrences.strike
         journal = engine.journal
         if journal is not None and journal.pending:
             engine.flush()
@@ -223,10 +231,11 @@ class Process:
             if cell.state != "running" or not cell.dirty:
                 continue
             data = cell.snapshot(journal.head if journal is not None else None)
-            if rng.random() < plan.snapshot_lost:
+            lost = rng.random() < plan.snapshot_lost and strike("snapshot_lost", cell.name)
+            if lost or not self.world.watched(self.name):
                 cell.dirty = True
                 continue
-            if rng.random() < plan.snapshot_corrupt:
+            if rng.random() < plan.snapshot_corrupt and strike("snapshot_corrupt", cell.name):
                 data = data[: len(data) // 2]
             delay = rng.randint(*plan.delay_ns)
             self.world.scheduler.after(delay, self.world.snapshots.save, cell.name, self.epoch, data)
@@ -279,7 +288,7 @@ class Process:
         if not self.alive:
             raise Crashed
         chance = self.world.plan.crashes.get(point, 0.0)
-        if chance and self._rng.random() < chance:
+        if chance and self._rng.random() < chance and self.world.occurrences.strike(point, self.name):
             self.die(point)
             raise Crashed
 
@@ -318,4 +327,4 @@ class Process:
         if isinstance(error, FencedError):
             self.die(f"fenced: {error}")
             return
-        self.world.fail(f"{self.name}#{self.epoch} raised {error!r}", error)
+        self.world.fail(f"nothing-raises {type(error).__name__}", f"{self.name}#{self.epoch} raised {error!r}", error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NoReturn
 
 from runtime.behavior import Context
@@ -13,8 +13,10 @@ from runtime.message import Message
 from runtime.simulation.disk import SnapshotStore
 from runtime.simulation.faults import FaultPlan
 from runtime.simulation.network import Network
+from runtime.simulation.occurrences import Occurrences
 from runtime.simulation.process import HostSpec, Process
 from runtime.simulation.scheduler import Scheduler
+from runtime.simulation.supervision import Supervision
 from runtime.tape.tape import Tape
 
 START_NS = 1_700_000_000_000_000_000
@@ -23,12 +25,23 @@ START_NS = 1_700_000_000_000_000_000
 TRACE = 4_000
 """Lines of history kept for the report of a failure."""
 
-REPLAY = "scripts/simulate --seed {seed} --trace"
-"""How a run is seen again; a world's ``replay`` may say otherwise."""
+_SUPERVISORS = 3
+"""Hosts die so many times as often as a supervisor."""
+
+REPLAY = "the same seed, faults and code give the same run"
+"""How a run is repeated; who knows the command says so in ``World.replay``."""
 
 
 class SimulationFailure(AssertionError):
-    """An invariant did not hold; the text says which, and how to see it again."""
+    """An invariant did not hold: ``invariant`` names it, the text says what was found, and how to repeat it."""
+
+    def __init__(self, text: str, invariant: str = "") -> None:
+        super().__init__(text)
+        self.invariant = invariant
+
+
+class EndReached(Exception):
+    """The run has come to the event it was to end with."""
 
 
 Observer = Callable[[Process, Context, Message], None]
@@ -42,19 +55,34 @@ class World:
         plan: What goes wrong; by default drawn from the seed.
         log: The cell whose host owns the journal.
         calls: Link the hosts by calls (as Ray does between nodes) instead of streams.
+        trace: Lines of history to keep.
+        only: Names of the faults that may happen (see ``Occurrences``); all when it is ``None``.
+        end: The event to end with; 0 for none.
     """
 
     def __init__(
-        self, seed: int, plan: FaultPlan | None = None, *, log: str = "bus", calls: bool = False, trace: int = TRACE
+        self,
+        seed: int,
+        plan: FaultPlan | None = None,
+        *,
+        log: str = "bus",
+        calls: bool = False,
+        trace: int = TRACE,
+        only: Collection[str] | None = None,
+        end: int = 0,
     ) -> None:
         self.seed, self.log, self.calls = seed, log, calls
         self.plan = plan if plan is not None else FaultPlan.from_seed(seed)
+        self.occurrences = Occurrences(only)
+        self.end = end
         self.scheduler = Scheduler(START_NS)
         self.rng = random.Random(f"world {seed}")
-        self.network = Network(self.scheduler, self.plan, random.Random(f"network {seed}"))
+        self.network = Network(self.scheduler, self.plan, random.Random(f"network {seed}"), self.occurrences)
         self.replay = REPLAY
         self.shelf = Shelf()
         self.durable = 0
+        self.healed_ns = 0
+        """When the faults ended, in nanoseconds of the run; 0 before that."""
         self.snapshots = SnapshotStore()
         self.specs: dict[str, HostSpec] = {}
         self.hosts_by_cell: dict[str, str] = {}
@@ -63,6 +91,8 @@ class World:
         self.hooks: list[Callable[[], None]] = []
         self.taping: Callable[[Process], Tape] | None = None
         """Makes the tape of a process that starts, where tapes are wanted."""
+        self.supervision: Supervision | None = None
+        """Decides about restarts; without it what dies is simply started again."""
         self.observers: list[Observer] = []
         self.crashes: Counter[str] = Counter()
         self.history: deque[tuple[int, str, Message | None]] = deque(maxlen=trace)
@@ -86,6 +116,8 @@ class World:
             self._crash_later(name)
         self._break_later()
         self._part_later()
+        if self.supervision is not None:
+            self.supervision.start(list(self.specs), _SUPERVISORS * self.plan.crash_every_ns)
 
     def _start(self, name: str) -> None:
         epoch = self.epochs[name] = self.epochs.get(name, 0) + 1
@@ -101,6 +133,7 @@ class World:
 
         Raises:
             SimulationFailure: an invariant is broken, or a process raised what it should not.
+            EndReached: that was the last event that was wanted.
         """
         limit, hooks, step = START_NS + until_ns, self.hooks, self.scheduler.step
         outside = random.getstate()
@@ -112,14 +145,19 @@ class World:
                     hook()
                 if self._failure is not None:
                     raise self._failure
+                if self.scheduler.fired == self.end:
+                    raise EndReached(f"event {self.end}")
         finally:
             self._chance = random.getstate()
             random.setstate(outside)
 
     def heal(self) -> None:
         """From now on nothing goes wrong any more; what is down comes back."""
+        self.healed_ns = self.scheduler.now - START_NS
         self.plan = self.network.plan = self.plan.healed()
         self.network.heal()
+        if self.supervision is not None:
+            self.supervision.heal()
         for zombie in list(self._zombies):
             self._wake(zombie)
 
@@ -164,15 +202,19 @@ class World:
         for observer in self.observers:
             observer(process, ctx, message)
 
-    def fail(self, reason: str, cause: BaseException | None = None) -> NoReturn:
-        """Stop the run.
+    def fail(self, invariant: str, reason: str, cause: BaseException | None = None) -> NoReturn:
+        """Stop the run: ``invariant`` is broken.
 
         Raises:
-            SimulationFailure: always; with the command that repeats it.
+            SimulationFailure: always; the first one of the run.
         """
+        if self._failure is not None:
+            raise self._failure
         self._failure = SimulationFailure(
-            f"seed {self.seed}, at {(self.scheduler.now - START_NS) / 1e9:.6f} s: {reason}\n"
-            f"Replay it with: {self.replay.format(seed=self.seed)}"
+            f"seed {self.seed}, at {(self.scheduler.now - START_NS) / 1e9:.6f} s, "
+            f"event {self.scheduler.fired:,}: {reason}\n"
+            f"Broken: {invariant}. Repeat it: {self.replay.format(seed=self.seed)}",
+            invariant,
         )
         raise self._failure from cause
 
@@ -183,12 +225,28 @@ class World:
         self.note(f"{process.name}#{process.epoch} dies: {reason}")
         self.crashes[reason.partition(":")[0]] += 1
         self.network.ended(process)
+        cut_off = process in self._zombies
         self._zombies.pop(process, None)
-        if self.processes.get(process.name) is process:
-            self.scheduler.at(process.due() + self.rng.randint(*self.plan.restart_ns), self._start_next, process)
+        if self.processes.get(process.name) is process and not (cut_off and self.supervision is not None):
+            self._restart(process, process.due(), reason)
+
+    def watched(self, host: str) -> bool:
+        """Whether a supervisor sees to the host at the moment."""
+        return self.supervision is None or self.supervision.watches(host)
+
+    def _restart(self, process: Process, ended_ns: int, reason: str) -> None:
+        """Start a successor when the supervisor says so; starting takes its time."""
+        took = self.rng.randint(*self.plan.restart_ns)
+        if self.supervision is not None:
+            ended_ns = max(ended_ns, self.supervision.restart_ns(process.name, self.scheduler.now, reason))
+        self.scheduler.at(ended_ns + took, self._start_next, process)
 
     def _start_next(self, process: Process) -> None:
-        if self.processes.get(process.name) is process:
+        if self.processes.get(process.name) is not process:
+            return
+        if self.supervision is not None and not self.watched(process.name):
+            self.scheduler.at(self.supervision.back_ns(process.name), self._start_next, process)
+        else:
             self._start(process.name)
 
     def _crash_later(self, name: str) -> None:
@@ -207,7 +265,10 @@ class World:
         self._crash_later(name)
         if not process.alive or process in self._zombies:
             return
-        if self.rng.random() < self.plan.zombie:
+        zombie = self.rng.random() < self.plan.zombie
+        if not self.occurrences.strike("zombie" if zombie else "crash", name):
+            return
+        if zombie:
             self._haunt(process)
         else:
             process.die("crash")
@@ -220,7 +281,7 @@ class World:
         self.network.isolate(process)
         lease = self.plan.lease_ns
         self.scheduler.after(lease, self._freeze, process)
-        self.scheduler.after(lease + self.rng.randint(*self.plan.restart_ns), self._start_next, process)
+        self._restart(process, self.scheduler.now + lease, "cut off")
         self.scheduler.after(lease * 2 + int(self.rng.expovariate(1.0) * 2 * lease), self._wake, process)
 
     def _freeze(self, process: Process) -> None:
@@ -259,6 +320,7 @@ class World:
             return
         one, other = self.rng.sample(sorted(self.specs), 2)
         until = self.scheduler.now + self.rng.randint(*self.plan.partition_ns)
-        self.note(f"{one} and {other} are parted")
-        self.network.part(one, other, until)
+        if self.occurrences.strike("partition", "|".join(sorted((one, other)))):
+            self.note(f"{one} and {other} are parted")
+            self.network.part(one, other, until)
         self._part_later()

@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from bigwheel.simulations.scenario import Scenario
+from bigwheel.simulations.script import Script
 from runtime.simulation.world import START_NS, World
 from tests.simulation.ledger import build_ledger, run_ledger
-from tests.simulation.scenario import Scenario
 
 TARGET = 10_000.0
 """Simulated events a second below which thousands of seeds would not fit into a night."""
@@ -41,7 +42,7 @@ def _ledger(seed: int) -> World:
 
 
 def _trading(seed: int) -> World:
-    scenario = Scenario(seed, trace=0)
+    scenario = Scenario(Script("trading", seed), trace=0)
     scenario.run()
     return scenario.world
 

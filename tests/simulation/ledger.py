@@ -193,7 +193,7 @@ class LedgerHistory:
             name = f"{ctx.name}-{message.number}"
             self.receipts.add(name)
             if name not in self._booked():
-                self.world.fail(f"{name} was acknowledged before it was committed")
+                self.world.fail("committed-before-acknowledged", f"{name} was acknowledged before it was committed")
 
     def _booked(self) -> Counter[str]:
         for record in self.world.shelf.records[self._folded : self.world.durable]:
@@ -208,9 +208,9 @@ class LedgerHistory:
         world, booked = self.world, self._booked()
         twice = [name for name, times in booked.items() if times > 1]
         if twice:
-            world.fail(f"booked twice: {twice[:5]}")
+            world.fail("booked-once", f"booked twice: {twice[:5]}")
         if lost := sorted(self.receipts - set(booked)):
-            world.fail(f"acknowledged and lost: {lost[:5]}")
+            world.fail("nothing-lost", f"acknowledged and lost: {lost[:5]}")
         total = 0
         for record in world.shelf.records:
             event = codec.decode(record.body)
@@ -218,7 +218,7 @@ class LedgerHistory:
         for cell in (LEDGER, COUNTER):
             found = brain(world, cell).state["total"]
             if found != total:
-                world.fail(f"the journal adds up to {total}, {cell} has {found}")
+                world.fail("books-agree", f"the journal adds up to {total}, {cell} has {found}")
         for source in self.sources:
             self._finish_source(source, booked)
         self._finish_hits()
@@ -226,10 +226,10 @@ class LedgerHistory:
     def _finish_source(self, source: str, booked: Counter[str]) -> None:
         state = brain(self.world, source).state
         if state["open"]:
-            self.world.fail(f"{source} never got a receipt for {sorted(state['open'])[:5]}")
+            self.world.fail("every-receipt-comes", f"{source} never got a receipt for {sorted(state['open'])[:5]}")
         missing = [number for number in range(state["next"]) if f"{source}-{number}" not in booked]
         if missing:
-            self.world.fail(f"{source} sent {missing[:5]}, which the journal does not have")
+            self.world.fail("nothing-lost", f"{source} sent {missing[:5]}, which the journal does not have")
 
     def _finish_hits(self) -> None:
         """What one incarnation sends arrives once and in order: no number missing before another."""
@@ -239,7 +239,7 @@ class LedgerHistory:
             if isinstance(event, LedgerHitCounted):
                 key = (event.source, event.epoch)
                 if event.number != numbers[key]:
-                    self.world.fail(f"{key} sent hit {numbers[key]} next, the journal has {event.number}")
+                    self.world.fail("in-order", f"{key} sent hit {numbers[key]} next, the journal has {event.number}")
                 numbers[key] += 1
 
 

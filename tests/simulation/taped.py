@@ -11,6 +11,8 @@ from pathlib import Path
 import msgspec
 
 from bigwheel.replay import Builder, Report, replay, tapes
+from bigwheel.simulations.scenario import Scenario
+from bigwheel.simulations.script import Script
 from runtime.behavior import Behavior
 from runtime.simulation.faults import SECOND
 from runtime.simulation.process import Process
@@ -19,7 +21,6 @@ from runtime.tape.format import FOREVER, Head, TapeRules, folder_of
 from runtime.tape.player import Window
 from runtime.tape.tape import Tape
 from runtime.tape.writer import TapeWriter
-from tests.simulation.scenario import Scenario
 
 Brains = dict[str, Callable[[], Behavior]]
 WHOLE = Window()
@@ -36,7 +37,7 @@ class _Patient(TapeWriter):
 
 def taped(store: Path, seed: int, seconds: float, rules: TapeRules) -> Brains:
     """Run a seed with all its faults and keep the tapes in ``store``; returns how each cell's brain is made."""
-    scenario = Scenario(seed)
+    scenario = Scenario(Script("trading", seed))
     world = scenario.world
 
     def taping(process: Process) -> Tape:

@@ -11,12 +11,13 @@ import pytest
 
 from actors.risk.brain import RiskBrain
 from actors.risk.settings import HighTrack, RiskSettings
+from bigwheel.simulations.attack import Attack
+from bigwheel.simulations.campaign import campaign, run
+from bigwheel.simulations.script import Script
+from bigwheel.simulations.venue import ETH, SYMBOLS, VenueFaults
 from runtime.behavior import Behavior
 from runtime.simulation.faults import FaultPlan
 from runtime.simulation.world import SimulationFailure
-from tests.simulation.attack import Attack
-from tests.simulation.campaign import run_seed, run_seeds
-from tests.simulation.venue import ETH, SYMBOLS, VenueFaults
 
 D = Decimal
 OPEN = RiskSettings(
@@ -35,12 +36,12 @@ REGRESSIONS: dict[int, str] = {1473: "reduce-only-fills-that-were-told-of-late-w
 
 @pytest.mark.parametrize("seed", REGRESSIONS, ids=REGRESSIONS.values())
 def test_what_once_failed_holds(seed: int) -> None:
-    assert run_seed(seed, name="attack")[0].failure == ""
+    assert run(Script("attack", seed)).failure == ""
 
 
 @pytest.mark.timeout(600)
 def test_no_limit_is_exceeded_whatever_strategies_emit_and_whatever_fails() -> None:
-    outcomes = list(run_seeds(range(SEEDS), 2, name="attack"))
+    outcomes = list(campaign([Script("attack", seed) for seed in range(SEEDS)], 2))
     assert [outcome.failure for outcome in outcomes if outcome.failure] == []
     assert not outcomes or sum(outcome.records.get("Approved", 0) for outcome in outcomes) > 2 * SEEDS
 
@@ -67,10 +68,11 @@ def test_a_risk_supervisor_that_keeps_a_limit_loosely_is_caught(kept: dict[str, 
     with pytest.raises(SimulationFailure, match=match):
         for seed in range(4):
             limits = msgspec.structs.replace(OPEN, **kept)
-            Attack(seed, plan=FaultPlan(), venue=VenueFaults(), kept=limits, risk=lax, trace=0).run(3.0)
+            wanted, calm = Script("attack", seed), VenueFaults()
+            Attack(wanted, plan=FaultPlan(), venue=calm, kept=limits, risk=lax, trace=0).run(3.0)
 
 
 def test_the_same_seed_is_the_same_attack() -> None:
-    one, other = (run_seed(4, name="attack")[0] for _ in range(2))
+    one, other = (run(Script("attack", 4)) for _ in range(2))
     assert one.failure == ""
     assert (one.events, one.messages, one.records) == (other.events, other.messages, other.records)

@@ -11,17 +11,18 @@ import pytest
 from actors import names
 from actors.messages.signals import Verdict
 from bigwheel.replay import lines
+from bigwheel.simulations.scenario import LAYOUTS
 from runtime.behavior import Behavior, Context
 from runtime.message import Message
 from runtime.simulation.world import START_NS
 from runtime.tape.format import TapeRules
 from runtime.tape.player import Window
 from runtime.tape.reader import Cause
-from tests.simulation.scenario import EXCHANGE, TRADERS
 from tests.simulation.taped import Brains, replayed, taped
 
 RULES = TapeRules(enabled=True)
-KINDS = {names.BUS, names.RISK, names.LEARNER, EXCHANGE, *(names.strategy(label, s) for label, s, _, _ in TRADERS)}
+TRADERS = [trader.cell for trader in LAYOUTS["trading"].traders]
+KINDS = {names.BUS, names.RISK, names.LEARNER, names.exchange("bybit"), *TRADERS}
 SECONDS = 4.0
 
 
@@ -109,7 +110,7 @@ def test_what_a_brain_knew_can_be_looked_at_for_any_moment(history: History) -> 
     )
     assert set(early) >= KINDS
     # A crash may take a strategy back to an older state, but never the bus behind its journal.
-    traders = [early[names.strategy(label, symbol)] for label, symbol, _, _ in TRADERS]
+    traders = [early[cell] for cell in TRADERS]
     assert any(int(str(trader.status["ticks"])) for trader in traders)
     assert any(trader.attributes for trader in traders)
     assert all(trader.last_ns <= half for trader in traders)

@@ -6,10 +6,13 @@ import os
 
 import pytest
 
-from tests.simulation.campaign import run_seed, run_seeds
+from bigwheel.simulations.campaign import Tally, campaign, run
+from bigwheel.simulations.scenarios import simulate
+from bigwheel.simulations.script import Script
 
 SEEDS = int(os.environ.get("BIGWHEEL_SEEDS", "25"))
-FLOW_SEEDS = min(SEEDS, 6)
+FLOW_SEEDS, TREE_SEEDS, LONG_SEEDS = min(SEEDS, 6), min(SEEDS, 3), min(SEEDS, 2)
+LONG_SECONDS = 100.0
 BLOCK = 25
 BLOCKS = [(first, min(first + BLOCK, SEEDS)) for first in range(0, SEEDS, BLOCK)]
 
@@ -27,30 +30,53 @@ REGRESSIONS: dict[int, str] = {
 of them: what was found is held fast by the small tests as well (``tests/unit/test_simulation_findings.py``)."""
 
 
+def tally(scenario: str, seeds: range, seconds: float = 0.0) -> Tally:
+    """What all of these came to."""
+    found = Tally()
+    for outcome in campaign([Script(scenario, seed, seconds) for seed in seeds], 2):
+        found.add(outcome)
+    return found
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("first", "last"), BLOCKS)
 def test_every_invariant_holds_whatever_fails(first: int, last: int) -> None:
-    outcomes = list(run_seeds(range(first, last), 2))
-    assert [outcome.failure for outcome in outcomes if outcome.failure] == []
-    assert sum(outcome.records.get("Filled", 0) for outcome in outcomes) > 0
+    found = tally("trading", range(first, last))
+    assert [outcome.failure for outcome in found.failed] == []
+    assert found.records["Filled"] > 0
 
 
 @pytest.mark.timeout(600)
 def test_flows_stay_within_their_approvals_and_end_whatever_fails() -> None:
-    outcomes = list(run_seeds(range(FLOW_SEEDS), 2, name="flows"))
-    assert [outcome.failure for outcome in outcomes if outcome.failure] == []
-    assert not outcomes or sum(outcome.records.get("FlowEnded", 0) for outcome in outcomes) > FLOW_SEEDS
+    found = tally("flows", range(FLOW_SEEDS))
+    assert [outcome.failure for outcome in found.failed] == []
+    assert not found.runs or found.records["FlowEnded"] > FLOW_SEEDS
+
+
+@pytest.mark.timeout(600)
+def test_two_venues_trade_on_under_supervisors_that_give_up_and_fall() -> None:
+    found = tally("tree", range(TREE_SEEDS))
+    assert [outcome.failure for outcome in found.failed] == []
+    assert not found.runs or found.faults["supervisor"] > 0
+
+
+@pytest.mark.timeout(600)
+def test_a_long_run_holds_as_a_short_one_does() -> None:
+    found = tally("calm", range(LONG_SEEDS), LONG_SECONDS)
+    assert [outcome.failure for outcome in found.failed] == []
+    assert found.faulty == pytest.approx(LONG_SECONDS * found.runs)
+    assert not found.runs or found.records["Filled"] > 20
 
 
 @pytest.mark.parametrize("seed", REGRESSIONS, ids=REGRESSIONS.values())
 def test_what_once_failed_holds(seed: int) -> None:
-    assert run_seed(seed)[0].failure == ""
+    assert run(Script("trading", seed)).failure == ""
 
 
 def test_the_same_seed_trades_the_same_way() -> None:
     journals = []
     for _ in range(2):
-        outcome, scenario = run_seed(3)
+        outcome, scenario = simulate(Script("trading", 3))
         assert outcome.failure == ""
         journals.append([(record.ts, record.kind, record.body) for record in scenario.world.shelf.records])
     assert len(journals[0]) > 100
@@ -58,8 +84,8 @@ def test_the_same_seed_trades_the_same_way() -> None:
 
 
 def test_the_same_seed_is_the_same_run_in_another_process() -> None:
-    here = [run_seed(seed)[0] for seed in (5, 6)]
-    there = list(run_seeds((5, 6), 2))
-    assert [each.failure for each in there] == ["", ""]
+    wanted = [Script("trading", seed) for seed in (5, 6)]
+    here, there = map(run, wanted), campaign(wanted, 2)
     for one, other in zip(here, there, strict=True):
+        assert one.failure == other.failure == ""
         assert (one.events, one.messages, one.records) == (other.events, other.messages, other.records)

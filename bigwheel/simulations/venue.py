@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -49,9 +50,24 @@ from runtime.simulation.port import Line
 from runtime.simulation.world import World
 
 ACCOUNT = "main"
-BTC, ETH = "bybit:BTCUSDT", "bybit:ETHUSDT"
+BTC, ETH, OTHER = "bybit:BTCUSDT", "bybit:ETHUSDT", "hyperliquid:ETH"
 SYMBOLS = (BTC, ETH)
-PRICES = {BTC: 50_000.0, ETH: 2_500.0}
+"""The symbols of a run with one venue."""
+PRICES = {BTC: 50_000.0, ETH: 2_500.0, OTHER: 2_500.0}
+
+KINDS: dict[str, str] = {
+    "venue_lost": "a command never arrives, and its outcome is unknown",
+    "venue_mute": "a command is carried out; its answer is lost, and its outcome is unknown",
+    "venue_unsent": "a command does not leave, and that is known",
+    "venue_rejected": "the venue refuses an order for reasons of its own",
+    "venue_partial": "a fetched state lacks a part, and says so",
+    "venue_shuffled": "what one event led to is reported in another order",
+    "venue_late": "a report is late, others overtake it",
+    "venue_doubled": "a report comes twice",
+    "venue_private": "the stream of one's own orders and fills is down for a while",
+    "venue_public": "the stream of market data is down for a while",
+}
+"""What goes wrong at a venue."""
 
 
 class VenueFaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,9 +92,9 @@ class VenueFaults(msgspec.Struct, frozen=True, kw_only=True):
     public_every_ns: int = 0
 
     @classmethod
-    def from_seed(cls, seed: int) -> VenueFaults:
+    def from_seed(cls, seed: int, name: str = "bybit") -> VenueFaults:
         """Some kinds of trouble at random strength; each is absent half of the time."""
-        rng = random.Random(f"venue {seed}")
+        rng = random.Random(f"venue {seed}" if name == "bybit" else f"{name} {seed}")
 
         def chance(most: float) -> float:
             return most * rng.random() if rng.random() < 0.5 else 0.0
@@ -95,6 +111,15 @@ class VenueFaults(msgspec.Struct, frozen=True, kw_only=True):
             partial=chance(0.3),
             stream_every_ns=int(rng.uniform(0.5, 5.0) * SECOND) if rng.random() < 0.5 else 0,
             public_every_ns=int(rng.uniform(0.5, 5.0) * SECOND) if rng.random() < 0.3 else 0,
+        )
+
+    def slower(self, times: int) -> VenueFaults:
+        """The same with ``times`` as long between two ticks, and between two outages."""
+        return msgspec.structs.replace(
+            self,
+            tick_ns=self.tick_ns * times,
+            stream_every_ns=self.stream_every_ns * times,
+            public_every_ns=self.public_every_ns * times,
         )
 
     def healed(self) -> VenueFaults:
@@ -127,28 +152,44 @@ def is_panic(client_id: str) -> bool:
 
 
 class SimulatedVenue:
-    """The port ``@venue``; see ``runtime.simulation.port.Port``."""
+    """The port ``@venue``; see ``runtime.simulation.port.Port``.
 
-    def __init__(self, world: World, faults: VenueFaults) -> None:
-        self.world, self.faults = world, faults
-        self.rng = random.Random(f"venue of {world.seed}")
+    Args:
+        world: Where its time and its seed come from.
+        faults: How it misbehaves.
+        symbols: What is traded there; all of one venue.
+        silent: Those of them that nobody trades in this run: they have no market data.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        faults: VenueFaults,
+        symbols: tuple[str, ...] = SYMBOLS,
+        silent: Collection[str] = (),
+    ) -> None:
+        self.world, self.faults, self.symbols = world, faults, symbols
+        self.name = symbols[0].partition(":")[0]
+        self.rng = random.Random(f"venue of {world.seed}" if BTC in symbols else f"{self.name} of {world.seed}")
         self.engine = MatchingEngine(depth=SyntheticDepth(world.seed, top_notional=Decimal(3_000)))
-        for symbol in SYMBOLS:
+        for symbol in symbols:
             self.engine.list_instrument(make_instrument(symbol))
         self.account = self.engine.open_account(ACCOUNT, Decimal(100_000))
         self.fills: list[Fill] = []
         self.accepted: Counter[str] = Counter()
+        self.taken: list[str] = []
+        """Client order ids in the order in which their orders were taken."""
         self.refused: Counter[str] = Counter()
         self.commands: Counter[str] = Counter()
-        self.prices = dict(PRICES)
+        self.prices = {symbol: PRICES[symbol] for symbol in symbols}
         self.line: Line | None = None
         self.epoch = 0
         self.private = self.public = False
         self.connected = 0
-        self._bars: dict[str, list[float]] = {symbol: [] for symbol in SYMBOLS}
-        self.ordered = 0
-        for symbol in SYMBOLS:
-            world.scheduler.after(self._delay(), self._tick, symbol)
+        self._bars: dict[str, list[float]] = {symbol: [] for symbol in symbols}
+        for symbol in symbols:
+            if symbol not in silent:
+                world.scheduler.after(self._delay(), self._tick, symbol)
 
     # -- coming and going ------------------------------------------------------------
 
@@ -164,7 +205,7 @@ class SimulatedVenue:
     def _connect(self, line: Line) -> None:
         if line is not self.line:
             return
-        line.answer(InstrumentsReport(tuple(make_instrument(symbol) for symbol in SYMBOLS)))
+        line.answer(InstrumentsReport(tuple(make_instrument(symbol) for symbol in self.symbols)))
         self._stream(line, "public", True)
         self._stream(line, "private", True)
         self._outages(line)
@@ -177,8 +218,10 @@ class SimulatedVenue:
     def _outage(self, line: Line, stream: str) -> None:
         if line is not self.line or not self.faults.stream_every_ns + self.faults.public_every_ns:
             return
-        self._stream(line, stream, False)
-        self._later(self.rng.randint(10 * MILLISECOND, SECOND), self._stream, line, stream, True)
+        back = self.rng.randint(10 * MILLISECOND, SECOND)
+        if self._strikes(f"venue_{stream}"):
+            self._stream(line, stream, False)
+            self._later(back, self._stream, line, stream, True)
         mean = self.faults.stream_every_ns if stream == "private" else self.faults.public_every_ns
         if mean:
             self._later(int(self.rng.expovariate(1.0) * mean), self._outage, line, stream)
@@ -221,18 +264,20 @@ class SimulatedVenue:
     def received(self, line: Line, message: Message) -> None:
         """The adapter has taken a command: its request leaves now, whatever becomes of the host."""
         if line.epoch < self.epoch:
-            self.world.fail(f"incarnation {line.epoch} sent {message} to the venue after incarnation {self.epoch}")
+            text = f"incarnation {line.epoch} sent {message} to the venue after incarnation {self.epoch}"
+            self.world.fail("no-command-of-a-predecessor", text)
         assert isinstance(message, Command), message
         self.commands[type(message).__name__] += 1
-        fate, faults = self.rng.random(), self.faults
+        fate, faults, what = self.rng.random(), self.faults, type(message).__name__
         if isinstance(message, FetchHistory):
-            self._past(line, message, lost=fate < faults.lost + faults.unsent)
-        elif fate < faults.lost:
+            self._past(line, message, lost=fate < faults.lost + faults.unsent and self._strikes("venue_lost", what))
+        elif fate < faults.lost and self._strikes("venue_lost", what):
             self._answer(line, faults.timeout_ns, message, Outcome.UNKNOWN, "TIMEOUT")
-        elif fate < faults.lost + faults.unsent:
+        elif faults.lost <= fate < faults.lost + faults.unsent and self._strikes("venue_unsent", what):
             self._answer(line, self._delay(), message, Outcome.NOT_SENT, "NO_CONNECTION")
         else:
-            self._later(self._delay(), self._arrived, line, message, fate > 1 - faults.mute)
+            mute = fate > 1 - faults.mute and self._strikes("venue_mute", what)
+            self._later(self._delay(), self._arrived, line, message, mute)
 
     def _arrived(self, line: Line, command: Command, mute: bool) -> None:
         if isinstance(command, FetchState):
@@ -266,18 +311,18 @@ class SimulatedVenue:
         return self._result(command, Outcome.ACCEPTED)
 
     def _place(self, command: PlaceOrder, now: int) -> CommandResult:
-        if self.rng.random() < self.faults.rejected:
+        if self.rng.random() < self.faults.rejected and self._strikes("venue_rejected", "PlaceOrder"):
             self.refused[command.client_id] += 1
             return self._result(command, Outcome.REJECTED, "RISK_LIMIT", reason="the venue is in a bad mood")
         if is_panic(command.client_id) and not command.reduce_only:
-            self.world.fail(f"a panic must not open anything: {command}")
+            self.world.fail("panic-only-reduces", f"a panic must not open anything: {command}")
         try:
             changes = self.engine.place(ACCOUNT, command, now)
         except OrderRejectedError:
             self.refused[command.client_id] += 1
             raise
         self.accepted[command.client_id] += 1
-        self.ordered += 1
+        self.taken.append(command.client_id)
         self._publish(changes)
         venue_id = changes.subject.id if changes.subject is not None else ""
         return self._result(command, Outcome.ACCEPTED, venue_id=venue_id)
@@ -310,7 +355,7 @@ class SimulatedVenue:
     def _fetch(self, line: Line, command: FetchState, mute: bool) -> None:
         """The parts are asked for one after the other, in no particular order, as an adapter may."""
         parts: dict[str, Any] = {"started_ns": self.world.scheduler.now, "complete": True}
-        if mute or self.rng.random() < self.faults.partial:
+        if mute or (self.rng.random() < self.faults.partial and self._strikes("venue_partial")):
             parts["complete"] = False
         names = ["orders", "fills", "positions", "balances"]
         self.rng.shuffle(names)
@@ -349,14 +394,16 @@ class SimulatedVenue:
         reports += [OrderReport(record.order()) for record in changes.orders]
         if changes.executions:
             reports.append(BalanceReport((Balance("USDT", self.account.wallet, self.engine.available(ACCOUNT)),)))
-        if self.rng.random() < self.faults.late:
+        if self.rng.random() < self.faults.late and self._strikes("venue_shuffled"):
             self.rng.shuffle(reports)
         line, delay = self.line, self.faults.delay_ns[0]
         for report in reports:
             delay += self.rng.randint(0, self.faults.delay_ns[1] // 4)
-            late = self.rng.randint(0, SECOND) if self.rng.random() < self.faults.late else 0
+            what, late = type(report).__name__, 0
+            if self.rng.random() < self.faults.late:
+                late = self.rng.randint(0, SECOND) if self._strikes("venue_late", what) else 0
             self._later(delay + late, self._push, line, report)
-            if self.rng.random() < self.faults.doubled:
+            if self.rng.random() < self.faults.doubled and self._strikes("venue_doubled", what):
                 self._later(delay + self.rng.randint(0, 2 * SECOND), self._push, line, report)
 
     def _push(self, line: Line | None, report: Message) -> None:
@@ -370,6 +417,9 @@ class SimulatedVenue:
 
     def _tell(self, line: Line, message: Message) -> None:
         line.answer(message)
+
+    def _strikes(self, kind: str, what: str = "") -> bool:
+        return self.world.occurrences.strike(kind, f"{self.name}/{what}" if what else self.name)
 
     def _delay(self) -> int:
         return self.rng.randint(*self.faults.delay_ns)

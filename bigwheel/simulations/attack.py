@@ -1,6 +1,6 @@
 """An attack on the limits: strategies that emit anything at any rate, with every fault, checked after every event.
 
-A history is short, so that thousands of them take minutes. Use it as ``from tests.simulation.attack import Attack``.
+A history is short, so that thousands of them take minutes.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -26,6 +26,11 @@ from actors.risk.brain import RiskBrain
 from actors.risk.fold import recall
 from actors.risk.settings import HighTrack, RiskSettings
 from actors.risk.state import RiskState
+from bigwheel.simulations.audit import Audit
+from bigwheel.simulations.script import Script
+from bigwheel.simulations.simulation import Simulation
+from bigwheel.simulations.traders import RogueBrain
+from bigwheel.simulations.venue import BTC, ETH, PRICES, SYMBOLS, SimulatedVenue, VenueFaults
 from exchanges.model.flow import Bracket, Chase, Flow, Twap
 from exchanges.model.order import OrderType, Side
 from exchanges.model.position import Position
@@ -35,12 +40,9 @@ from runtime.behavior import Behavior
 from runtime.lifecycle import DeadLetter, Subscribe
 from runtime.message import Message
 from runtime.simulation.faults import MILLISECOND, SECOND, FaultPlan
-from runtime.simulation.process import CellSpec, HostSpec
+from runtime.simulation.process import CellSpec
 from runtime.simulation.world import World
 from strategies.signal import Cause, Signal, signal_id
-from tests.simulation.audit import Audit
-from tests.simulation.traders import RogueBrain
-from tests.simulation.venue import BTC, ETH, PRICES, SYMBOLS, SimulatedVenue, VenueFaults
 
 EXCHANGE = names.exchange("bybit")
 ATTACKERS = ("strategy/one/bybit:BTCUSDT", "strategy/two/bybit:ETHUSDT")
@@ -111,8 +113,9 @@ def _flow(rng: random.Random, price: float, side: Side) -> Flow:
 class AttackAudit(Audit):
     """Checks every limit on what is committed, on what the venue holds, and on what risk knew when it granted."""
 
-    def __init__(self, world: World, venue: SimulatedVenue, limits: RiskSettings) -> None:
-        super().__init__(world, venue, limits)
+    def __init__(self, world: World, venues: Sequence[SimulatedVenue], limits: RiskSettings) -> None:
+        super().__init__(world, venues, limits)
+        (self.venue,) = self.venues
         self.budget = _ZERO
         self.entries = 0
         self.held = {symbol: Position(symbol) for symbol in SYMBOLS}
@@ -190,15 +193,26 @@ class AttackAudit(Audit):
 
     def _limit(self, name: str, value: Decimal, limit: Decimal) -> None:
         if value > limit:
-            self.world.fail(f"{name} is exceeded: {value} of {limit}")
+            invariant = "limit-" + name.replace("_", "-").replace(" ", "-")
+            self.world.fail(invariant, f"{name} is exceeded: {value} of {limit}")
 
 
-class Attack:
-    """One seeded attack: ``run`` it, and no limit was exceeded at any moment."""
+class Attack(Simulation):
+    """One seeded attack: ``run`` it, and no limit was exceeded at any moment.
+
+    Args:
+        script: Which seed, and how much of it.
+        plan, venue: What goes wrong; by default drawn from the seed.
+        kept: The limits the audit holds everybody to; by default drawn from the seed.
+        risk: Makes the brain that has to keep them.
+        trace: Lines of history to keep.
+    """
+
+    SECONDS = 0.9
 
     def __init__(
         self,
-        seed: int,
+        script: Script,
         *,
         plan: FaultPlan | None = None,
         venue: VenueFaults | None = None,
@@ -206,12 +220,12 @@ class Attack:
         risk: Callable[[RiskSettings], Behavior] = RiskBrain,
         trace: int = 4_000,
     ) -> None:
+        seed = script.seed
         rng = random.Random(f"attack {seed}")
-        self.world = World(seed, plan or brisk(seed), log=names.BUS, calls=rng.random() < 0.3, trace=trace)
-        self.world.replay = "scripts/simulate --scenario attack --seed {seed} --trace"
-        self.venue = SimulatedVenue(self.world, venue or near(seed))
+        self.world = self._world(script, plan or brisk(seed), rng, trace)
+        self.venues = self._market(SYMBOLS, lambda name: venue or near(seed))
         self.limits = kept or limits(rng)
-        self.audit = AttackAudit(self.world, self.venue, self.limits)
+        self.audit = AttackAudit(self.world, self.venues, self.limits)
         self._tree(rng, risk)
 
     def _tree(self, rng: random.Random, risk: Callable[[RiskSettings], Behavior]) -> None:
@@ -223,8 +237,8 @@ class Attack:
         )
         for name, build, kinds, peers in core:
             cell = CellSpec(name, build, Subscribe(0, kinds) if kinds else None, peers)
-            ports = {VENUE_PORT: self.venue} if name == EXCHANGE else {}
-            self.world.add_host(HostSpec(name, (cell,), journal=name == names.BUS, ports=ports))
+            ports = {VENUE_PORT: self.venues[0]} if name == EXCHANGE else {}
+            self._host(name, (cell,), journal=name == names.BUS, ports=ports)
         cells = tuple(
             CellSpec(
                 name,
@@ -234,21 +248,20 @@ class Attack:
             )
             for name in ATTACKERS
         )
-        self.world.add_host(HostSpec(ATTACKERS[0], cells))
+        self._host(ATTACKERS[0], cells)
 
     def _attacker(self, name: str, period_ns: int) -> Callable[[], Behavior]:
         return lambda: AttackerBrain(name, period_ns)
 
-    def run(self, seconds: float = 0.9) -> None:
-        """Attack with faults, then let what is under way come in."""
-        try:
-            self.world.start()
-            self.world.run(int(seconds * SECOND))
-            self.world.heal()
-            self.venue.faults = self.venue.faults.healed()
-            self.world.run(int((seconds + 0.2) * SECOND))
-        finally:
-            self.world.close()
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return (*(name for name in ATTACKERS if name in self.world.hosts_by_cell), *SYMBOLS)
+
+    def play(self, seconds: float) -> None:
+        self.world.start()
+        self.world.run(int(seconds * SECOND))
+        self.heal()
+        self.world.run(int((seconds + 0.2) * SECOND))
 
 
 def brisk(seed: int) -> FaultPlan:

@@ -7,11 +7,13 @@ moves any more is checked at the end.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 
+from actors import names
 from actors.bus.brain import BusBrain
 from actors.bus.lifecycle import STATE_OF, TABLE
 from actors.messages.learning import Lesson
@@ -19,6 +21,7 @@ from actors.messages.orders import Filled, FlowEnded, LegPlanned, Repaired
 from actors.messages.signals import Approved, ApprovedOrder, Evaluating, Generated, Learned, SignalEvent
 from actors.risk.settings import RiskSettings
 from actors.strategy.brain import StrategyBrain
+from bigwheel.simulations.venue import ACCOUNT, SimulatedVenue, is_panic
 from exchanges.model.order import Order, Side
 from runtime import codec
 from runtime.journal.record import Record
@@ -26,7 +29,6 @@ from runtime.lifecycle import Started
 from runtime.message import Message
 from runtime.simulation.world import World
 from strategies.signal import SignalState
-from tests.simulation.venue import SYMBOLS, SimulatedVenue, is_panic
 
 ENDED = frozenset({SignalState.EXECUTED, SignalState.BLOCKED, SignalState.EXPIRED, SignalState.LEARNED})
 _ZERO = Decimal(0)
@@ -37,16 +39,17 @@ _TOLERANCE = Decimal("1.02")
 class Audit:
     """Checks one run; ``world.fail`` ends it."""
 
-    def __init__(self, world: World, venue: SimulatedVenue, limits: RiskSettings) -> None:
-        self.world, self.venue, self.limits = world, venue, limits
+    def __init__(self, world: World, venues: Sequence[SimulatedVenue], limits: RiskSettings) -> None:
+        self.world, self.venues, self.limits = world, tuple(venues), limits
+        self.at = {symbol: venue for venue in self.venues for symbol in venue.symbols}
         self.read = 0
         self.epoch = 0
         self.states: dict[str, SignalState] = {}
         self.approved: dict[str, ApprovedOrder] = {}
         self.filled: Counter[str] = Counter()
-        self.executions: set[str] = set()
+        self.executions: set[tuple[str, str]] = set()
         self.lessons: Counter[str] = Counter()
-        self.positions: dict[str, Decimal] = dict.fromkeys(SYMBOLS, _ZERO)
+        self.positions: dict[str, Decimal] = dict.fromkeys(self.at, _ZERO)
         self.kinds: Counter[str] = Counter()
         self.quantities: dict[str, Decimal] = {}
         self.shares: dict[tuple[str, str], Decimal] = {}
@@ -55,7 +58,8 @@ class Audit:
         self.legs: dict[str, list[Order]] = {}
         self.exited: dict[str, Decimal] = {}
         self.ended: dict[str, FlowEnded] = {}
-        self.placed = 0
+        self.placed = dict.fromkeys((venue.name for venue in self.venues), 0)
+        self.sent: Counter[str] = Counter()
         world.hooks.append(self.look)
 
     # -- after every event -----------------------------------------------------------
@@ -66,15 +70,16 @@ class Audit:
             record = self.world.shelf.records[self.read]
             self.read += 1
             self._record(record, codec.decode(record.body))
-        if self.venue.ordered > self.placed:
-            self.placed = self.venue.ordered
-            self._orders()
+        for venue in self.venues:
+            if len(venue.taken) > self.placed[venue.name]:
+                self._orders(venue)
 
     def _record(self, record: Record, event: Message) -> None:
         if record.seq != self.read:
-            self.world.fail(f"record {record.seq} is the journal's {self.read}th")
+            self.world.fail("journal-in-sequence", f"record {record.seq} is the journal's {self.read}th")
         if record.epoch < self.epoch:
-            self.world.fail(f"record {record.seq} is of epoch {record.epoch}, one of epoch {self.epoch} came before")
+            text = f"record {record.seq} is of epoch {record.epoch}, one of epoch {self.epoch} came before"
+            self.world.fail("journal-epochs-rise", text)
         self.epoch = record.epoch
         self.kinds[type(event).__name__] += 1
         if isinstance(event, SignalEvent) and type(event) in STATE_OF:
@@ -89,21 +94,21 @@ class Audit:
         elif isinstance(event, Filled):
             self._fill(event)
         elif isinstance(event, Repaired) and not _same(event.before, event.after):
-            self.world.fail(f"the books had to be repaired though nobody else trades: {event}")
+            self.world.fail("no-repair-needed", f"the books had to be repaired though nobody else trades: {event}")
         elif isinstance(event, Learned | Lesson):
             self.lessons[f"{type(event).__name__} {event.signal_id}"] += 1
             if self.lessons[f"{type(event).__name__} {event.signal_id}"] > 1:
-                self.world.fail(f"signal {event.signal_id} was learned from twice")
+                self.world.fail("learned-once", f"signal {event.signal_id} was learned from twice")
 
     def _step(self, record: Record, event: SignalEvent) -> None:
         before, after = self.states.get(event.signal_id), STATE_OF[type(event)]
         if before is None:
             if not isinstance(event, Generated):
-                self.world.fail(f"record {record.seq} takes unknown signal {event.signal_id} to {after}")
+                self.world.fail("lifecycle", f"record {record.seq} takes unknown signal {event.signal_id} to {after}")
         elif isinstance(event, Evaluating) and event.attempt > 1 and before is SignalState.EVALUATING:
             return
         elif isinstance(event, Generated) or not TABLE.allows(before, after):
-            self.world.fail(f"record {record.seq} takes signal {event.signal_id} from {before} to {after}")
+            self.world.fail("lifecycle", f"record {record.seq} takes signal {event.signal_id} from {before} to {after}")
         self.states[event.signal_id] = after
         if after in ENDED:
             self.approved.pop(event.signal_id, None)
@@ -117,11 +122,12 @@ class Audit:
             self.flows[event.signal_id] = order
         if order.reduce_only:
             return
-        total = sum((self._exposure(symbol) for symbol in SYMBOLS), _ZERO)
+        total = sum((self._exposure(symbol) for symbol in self.at), _ZERO)
         if self._exposure(order.symbol) > self.limits.symbol_notional * _TOLERANCE:
-            self.world.fail(f"{order} makes {self._exposure(order.symbol)} of {order.symbol} possible")
+            text = f"{order} makes {self._exposure(order.symbol)} of {order.symbol} possible"
+            self.world.fail("symbol-limit", text)
         if total > self.limits.total_notional * _TOLERANCE:
-            self.world.fail(f"{order} makes {total} possible in all")
+            self.world.fail("total-limit", f"{order} makes {total} possible in all")
 
     def _exposure(self, symbol: str) -> Decimal:
         """Worst case of one symbol: what is held and what is approved and may still fill."""
@@ -134,13 +140,14 @@ class Audit:
                 high += left
             else:
                 low -= left
-        return max(abs(low), abs(high)) * Decimal(str(self.venue.prices[symbol]))
+        return max(abs(low), abs(high)) * Decimal(str(self.at[symbol].prices[symbol]))
 
     def _fill(self, event: Filled) -> None:
         fill = event.fill
-        if fill.execution_id in self.executions:
-            self.world.fail(f"execution {fill.execution_id} is in the journal twice")
-        self.executions.add(fill.execution_id)
+        execution = (fill.symbol.partition(":")[0], fill.execution_id)
+        if execution in self.executions:
+            self.world.fail("execution-once", f"execution {fill.execution_id} is in the journal twice")
+        self.executions.add(execution)
         signed = fill.quantity * fill.side.sign
         self.positions[fill.symbol] += signed
         self.shares[event.strategy, fill.symbol] = self.shares.get((event.strategy, fill.symbol), _ZERO) + signed
@@ -153,48 +160,49 @@ class Audit:
         if flow is not None:
             entered, exited = self.quantities.get(event.signal_id, _ZERO), self.exited.get(event.signal_id, _ZERO)
             if entered > flow.quantity or exited > entered:
-                self.world.fail(f"{flow} filled {entered} and closed {exited}")
+                self.world.fail("flow-within-approval", f"{flow} filled {entered} and closed {exited}")
 
     def _flow_ended(self, event: FlowEnded) -> None:
         """Its sums are those of the fills before it; after the last one nothing follows."""
         known = self.ended.get(event.signal_id)
         if known is not None and not (known.lives_on and not event.lives_on):
-            self.world.fail(f"the flow of {event.signal_id} ended twice: {event}")
+            self.world.fail("flow-ends-once", f"the flow of {event.signal_id} ended twice: {event}")
         self.ended[event.signal_id] = event
         sums = (self.quantities.get(event.signal_id, _ZERO), self.exited.get(event.signal_id, _ZERO))
         if (event.filled, event.exited) != sums:
-            self.world.fail(f"{event} does not agree with its fills {sums}")
+            self.world.fail("flow-sums", f"{event} does not agree with its fills {sums}")
 
-    def _orders(self) -> None:
+    def _orders(self, venue: SimulatedVenue) -> None:
         """Every order the venue took has a committed approval, and is its signal's only one."""
-        legs: Counter[str] = Counter()
-        for client_id, times in self.venue.accepted.items():
-            if times > 1:
-                self.world.fail(f"the venue took {client_id} {times} times")
-            if is_panic(client_id):
-                continue
-            _, signal_id, leg, _ = client_id.split("-")
-            legs[f"{signal_id}-{leg}"] += 1
-            if legs[f"{signal_id}-{leg}"] > 1 and signal_id not in self.flows:
-                self.world.fail(f"leg {leg} of signal {signal_id} became two orders")
-            if client_id not in self.approvals:
-                self.world.fail(f"the venue took {client_id}, of which no approval is committed")
-        for signal_id in {order.client_id.split("-")[1] for order in self._working()} & set(self.flows):
+        for client_id in venue.taken[self.placed[venue.name] :]:
+            self._order(client_id, venue.accepted[client_id])
+        self.placed[venue.name] = len(venue.taken)
+        for signal_id in {order.client_id.split("-")[1] for order in _working(venue)} & set(self.flows):
             self._frame(signal_id)
 
-    def _working(self) -> list[Order]:
-        return [record.order() for record in self.venue.engine.working("main")]
+    def _order(self, client_id: str, times: int) -> None:
+        if times > 1:
+            self.world.fail("order-once", f"the venue took {client_id} {times} times")
+        if is_panic(client_id):
+            return
+        _, signal_id, leg, _ = client_id.split("-")
+        self.sent[f"{signal_id}-{leg}"] += 1
+        if self.sent[f"{signal_id}-{leg}"] > 1 and signal_id not in self.flows:
+            self.world.fail("leg-is-one-order", f"leg {leg} of signal {signal_id} became two orders")
+        if client_id not in self.approvals:
+            text = f"the venue took {client_id}, of which no approval is committed"
+            self.world.fail("approved-before-sent", text)
 
     def _frame(self, signal_id: str) -> None:
         """What works at the venue and what has filled there stay inside of the flow's approval."""
         frame, most = self.flows[signal_id], [_ZERO, _ZERO]
         for leg in self.legs.get(signal_id, ()):
-            found = self.venue.engine.find("main", client_id=leg.client_id)
+            found = self.at[frame.symbol].engine.find(ACCOUNT, client_id=leg.client_id)
             if found is not None:
                 order = found.order()
                 most[order.side is not frame.side] += order.filled if order.status.final else order.quantity
         if most[0] > frame.quantity or most[1] > self.quantities.get(signal_id, _ZERO):
-            self.world.fail(f"orders of {signal_id} can make {most} of {frame}")
+            self.world.fail("flow-within-approval", f"orders of {signal_id} can make {most} of {frame}")
 
     # -- at the end ------------------------------------------------------------------
 
@@ -204,7 +212,7 @@ class Audit:
         for cell, host in self.world.hosts_by_cell.items():
             seat = self.world.processes[host].engine.seats[cell]
             if seat.cell.state != "running" or seat.cell.restarts:
-                self.world.fail(f"{cell} failed: {seat.cell.last_error}")
+                self.world.fail("nothing-fails", f"{cell} failed: {seat.cell.last_error}")
         self._open_signals()
         self._flows()
         self._books()
@@ -212,35 +220,40 @@ class Audit:
         self._refold()
 
     def _open_signals(self) -> None:
-        working = {record.client_id for record in self.venue.engine.working("main")}
+        working = {order.client_id for venue in self.venues for order in _working(venue)}
         for signal_id, state in self.states.items():
             if state is SignalState.LEARNED:
                 continue
             if state in ENDED:
-                self.world.fail(f"signal {signal_id} is {state}, and nothing was learned from it")
+                self.world.fail(
+                    "signals-are-learned", f"signal {signal_id} is {state}, and nothing was learned from it"
+                )
             order = self.approved.get(signal_id)
             if order is None or order.client_id not in working:
-                self.world.fail(f"signal {signal_id} is {state} for ever")
+                self.world.fail("signals-end", f"signal {signal_id} is {state} for ever")
 
     def _flows(self) -> None:
         """Every flow that was approved has ended, with a reason."""
         for signal_id, frame in self.flows.items():
             ended = self.ended.get(signal_id)
             if ended is None or ended.lives_on or not ended.code:
-                self.world.fail(f"the flow of {signal_id} goes on for ever: {frame}")
-        left = {**self.state("exchange/bybit").flows, **self.state("bus").ledger.flows}
+                self.world.fail("flows-end", f"the flow of {signal_id} goes on for ever: {frame}")
+        left = dict(self.state(names.BUS).ledger.flows)
+        for venue in self.venues:
+            left.update(self.state(names.exchange(venue.name)).flows)
         if left:
-            self.world.fail(f"ended flows are kept: {left}")
+            self.world.fail("ended-flows-forgotten", f"ended flows are kept: {left}")
 
     def _books(self) -> None:
-        reported = {fill.execution_id for fill in self.venue.fills}
+        reported = {(venue.name, fill.execution_id) for venue in self.venues for fill in venue.fills}
         if self.executions != reported:
             lost, made_up = sorted(reported - self.executions), sorted(self.executions - reported)
-            self.world.fail(f"executions the journal lacks: {lost[:5]}; that it made up: {made_up[:5]}")
-        exchange, risk = self.state("exchange/bybit"), self.state("risk")
-        for symbol in SYMBOLS:
-            truth = self.venue.position(symbol)
-            held = exchange.positions.get(symbol)
+            text = f"executions the journal lacks: {lost[:5]}; that it made up: {made_up[:5]}"
+            self.world.fail("executions-complete", text)
+        risk = self.state(names.RISK)
+        for symbol in self.at:
+            truth = self.at[symbol].position(symbol)
+            held = self.state(names.exchange_of(symbol)).positions.get(symbol)
             books = {
                 "the journal": self.positions[symbol],
                 "the exchange connection": held.quantity if held is not None else _ZERO,
@@ -248,7 +261,8 @@ class Audit:
             }
             for name, quantity in books.items():
                 if quantity != truth:
-                    self.world.fail(f"{name} holds {quantity} of {symbol}, the venue {truth}")
+                    text = f"{name} holds {quantity} of {symbol}, the venue {truth}"
+                    self.world.fail("books-agree", text)
 
     def _strategies(self) -> None:
         """Each strategy holds what its own fills add up to, and waits for no word on a signal."""
@@ -258,10 +272,11 @@ class Audit:
                 for symbol, position in brain.desk.positions.items():
                     held = self.shares.get((brain.label, symbol), _ZERO)
                     if position.quantity != held:
-                        self.world.fail(f"{cell} believes in {position}, its fills make {held}")
+                        text = f"{cell} believes in {position}, its fills make {held}"
+                        self.world.fail("shares-agree", text)
             waiting = list(getattr(brain, "pending", None) or getattr(brain, "open", None) or ())
             if waiting:
-                self.world.fail(f"{cell} never heard of its signals {waiting[:5]}")
+                self.world.fail("nothing-waits", f"{cell} never heard of its signals {waiting[:5]}")
 
     def state(self, cell: str) -> Any:
         """The state inside the present brain of ``cell``."""
@@ -274,14 +289,18 @@ class Audit:
 
     def _refold(self) -> None:
         """The journal read from its beginning gives the ledger the bus has."""
-        brain, ctx = BusBrain(self.brain("bus")._settings), _Folding()
+        brain, ctx = BusBrain(self.brain(names.BUS)._settings), _Folding()
         brain.receive(Started(self.epoch + 1, False), ctx)
         for record in self.world.shelf.records:
             brain.receive(record.entry(), ctx)
-        folded, live = _comparable(brain._state.ledger), _comparable(self.state("bus").ledger)
+        folded, live = _comparable(brain._state.ledger), _comparable(self.state(names.BUS).ledger)
         for name, value in live.items():
             if folded[name] != value:
-                self.world.fail(f"the bus has {name} {_difference(value, folded[name])}")
+                self.world.fail("journal-refolds", f"the bus has {name} {_difference(value, folded[name])}")
+
+
+def _working(venue: SimulatedVenue) -> list[Order]:
+    return [record.order() for record in venue.engine.working(ACCOUNT)]
 
 
 def _same(before: str, after: str) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 from actors.messages.control import Control
 from actors.messages.signals import Emit, Generated
 from actors.names import BUS
+from bigwheel.simulations.venue import BTC, ETH
 from exchanges.model.flow import (
     Bracket,
     Chase,
@@ -36,7 +37,6 @@ from runtime.message import Message
 from runtime.simulation.faults import MILLISECOND, SECOND
 from strategies.signal import Cause, Signal, signal_id
 from strategies.strategy import Strategy
-from tests.simulation.venue import BTC, ETH
 
 ROGUE = "strategy/rogue/bybit:BTCUSDT"
 OPERATOR = "operator"
