@@ -14,9 +14,10 @@ from strategies.strategy import Strategy  # noqa: E402
 
 if TYPE_CHECKING:
     from bigwheel.backtests.run import backtest
+    from bigwheel.reruns.run import rerun
     from bigwheel.runtime import Runtime
 
-__all__ = ["Runtime", "Signal", "Strategy", "StrategyParams", "backtest"]
+__all__ = ["Runtime", "Signal", "Strategy", "StrategyParams", "backtest", "rerun"]
 
 
 def __getattr__(name: str) -> Any:
@@ -29,4 +30,8 @@ def __getattr__(name: str) -> Any:
         from bigwheel.backtests.run import backtest
 
         return backtest
+    if name == "rerun":
+        from bigwheel.reruns.run import rerun
+
+        return rerun
     raise AttributeError(f"module 'bigwheel' has no attribute {name!r}; it offers {', '.join(__all__)}")
