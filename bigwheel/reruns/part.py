@@ -16,7 +16,7 @@ from runtime.host.cell import Effect, Parcel
 from runtime.lanes import Lane
 from runtime.message import Message
 from runtime.supervision.assignment import CellAssignment
-from runtime.tape.format import FOREVER, Frame, Head
+from runtime.tape.format import BEGIN, FOREVER, Frame, Head
 from runtime.tape.player import CellPlayer, Window
 from runtime.tape.reader import Incarnation, Missing, Read, items
 
@@ -28,6 +28,7 @@ class RerunPlayer(CellPlayer):
     """Runs one incarnation of an actor on messages that its caller chooses, and goes on after a difference.
 
     ``armed`` are the timers it has set: what it is woken with, by what the recording says it was woken with.
+    ``midway`` says that it began from a state in the middle of its life, so it may have set others before.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class RerunPlayer(CellPlayer):
         self.plan, self.journals = plan, journals
         self.armed: dict[bytes, bytes] = {}
         self.same = True
+        self.midway = False
         self.last_ns = 0
         self._numbers = numbers
 
@@ -82,6 +84,12 @@ class RerunPlayer(CellPlayer):
 
     def next_seq(self) -> int:
         return self._numbers() if self.journals else 0
+
+    def _mark(self, frame: Frame) -> None:
+        begins = self.cell is None
+        super()._mark(frame)
+        if begins and self.cell is not None:
+            self.midway = frame.mark != BEGIN
 
     def _differed(self, frame: Frame, message: Message) -> None:
         self.same = False

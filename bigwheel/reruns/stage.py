@@ -181,7 +181,7 @@ class Stage:
         if body is None and sender == part.name:
             body, kind = turn.player.armed.get(key), "timers"
             if body is None:
-                return _Not.EVER
+                return self._recorded(turn, "borrowed") if turn.player.midway else _Not.EVER
         if body is None:
             return _Not.EVER if self._mail.voided(sender, part.name, key) else _Not.YET
         self.anew[kind] += 1
