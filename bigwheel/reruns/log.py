@@ -41,16 +41,20 @@ class Log:
     def next_seq(self) -> int:
         return len(self._shelf.records) + 1
 
-    def reach(self, base: int, *, restarted: bool) -> None:
+    def reach(self, base: int, *, restarted: bool, lost: bool) -> None:
         """Get to where the recorded bus was: ``base`` is the number its next record had.
 
-        What a bus had not flushed when it died is gone; what its tape lacks is taken from the recording.
+        What a bus had not flushed when it died is gone. Where its tape lacks something (``lost``), the records up to
+        there are taken from the recording; else they come from messages that there are not in this run.
         """
         if restarted:
             self.end()
             self.following = min(self.following, base)
-        if base > self.following:
+        if base > self.following and lost:
             self._borrow(base)
+        elif base > self.following:
+            self._void.update(range(self.following, base))
+            self.following = base
 
     def write(self, record: Written, now: int, source: str, epoch: int, number: int) -> Record:
         """Record an event as a host does; ``number`` is that of its recorded counterpart, 0 if it has none.

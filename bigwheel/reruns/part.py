@@ -12,7 +12,7 @@ import msgspec
 from bigwheel.replay import Builder, Builders, opened
 from runtime import codec
 from runtime.errors import DecodeError
-from runtime.host.cell import Effect, Parcel
+from runtime.host.cell import CellState, Effect, Parcel
 from runtime.lanes import Lane
 from runtime.message import Message
 from runtime.supervision.assignment import CellAssignment
@@ -20,8 +20,31 @@ from runtime.tape.format import BEGIN, FOREVER, Frame, Head
 from runtime.tape.player import CellPlayer, Window
 from runtime.tape.reader import Incarnation, Missing, Read, items
 
+Numbers = Callable[[], int]
+STATES = 8
+"""How many states of an actor are kept: one is saved a while after it was captured."""
+
 GRACE_NS = 60_000_000_000
 """How long after a stretch that is not on a sender's tape its messages may still arrive."""
+
+
+class Past:
+    """What one life of an actor leaves to the next: its latest states, and whether it has decided otherwise."""
+
+    def __init__(self) -> None:
+        self.states: deque[bytes] = deque(maxlen=STATES)
+        self.otherwise = False
+
+    def instead_of(self, recorded: bytes) -> bytes:
+        """The state to go on from, where the session went on from ``recorded``.
+
+        That one, as long as nothing was decided otherwise; then this run's own, at the same place of the journal or
+        the latest before it.
+        """
+        if not self.otherwise:
+            return recorded
+        place = _cursor(recorded)
+        return next((state for state in reversed(self.states) if _cursor(state) <= place), recorded)
 
 
 class RerunPlayer(CellPlayer):
@@ -32,11 +55,12 @@ class RerunPlayer(CellPlayer):
     """
 
     def __init__(
-        self, plan: CellAssignment, epoch: int, build: Builder, *, journals: bool, digests: bool, numbers: _Numbers
+        self, plan: CellAssignment, epoch: int, build: Builder, *, journals: bool, digests: bool, numbers: Numbers
     ) -> None:
         made = functools.partial(build, plan)
         super().__init__(plan.name, epoch, made, journals=journals, digests=digests, window=Window())
         self.plan, self.journals = plan, journals
+        self.past = Past()
         self.armed: dict[bytes, bytes] = {}
         self.same = True
         self.midway = False
@@ -71,13 +95,15 @@ class RerunPlayer(CellPlayer):
 
     def pass_over(self, place: int) -> None:
         """Leave a frame out."""
+        self.past.otherwise = True
         self._seen = place + 1
 
     def add(self, message: Message, sender: str, now: int) -> None:
         """Run a message that the recording does not have."""
         if self.cell is None:
             return
-        self.same, self._made, self._error = False, [], ""
+        self.same, self.past.otherwise = False, True
+        self._made, self._error = [], ""
         self._now = self.last_ns = max(self.last_ns, now)
         self.cell.offer(Parcel(message, sender), Lane.CONTROL)
         self.cell.step()
@@ -86,19 +112,23 @@ class RerunPlayer(CellPlayer):
         return self._numbers() if self.journals else 0
 
     def _mark(self, frame: Frame) -> None:
-        begins = self.cell is None
+        begins, recorded = self.cell is None, msgspec.msgpack.decode(frame.extra, type=bytes | None)
+        if frame.mark == BEGIN and recorded is not None:
+            state = msgspec.msgpack.encode(self.past.instead_of(recorded))
+            frame = msgspec.structs.replace(frame, extra=msgspec.Raw(state))
         super()._mark(frame)
-        if begins and self.cell is not None:
+        if self.cell is None:
+            return
+        if begins:
             self.midway = frame.mark != BEGIN
+        elif self.cell.base is not None:
+            self.past.states.append(self.cell.base)
 
     def _differed(self, frame: Frame, message: Message) -> None:
-        self.same = False
+        self.same, self.past.otherwise = False, True
         if self.tally.difference is None:
             super()._differed(frame, message)
             self.over = False
-
-
-_Numbers = Callable[[], int]
 
 
 class Turn(NamedTuple):
@@ -131,6 +161,7 @@ class Part:
     def __init__(self, name: str, more: Callable[[], bool]) -> None:
         self.name = name
         self.player: RerunPlayer | None = None
+        self.past = Past()
         self.coming: deque[Turn | Lost] = deque()
         self.fresh: deque[Fresh] = deque()
         self._more = more
@@ -153,19 +184,24 @@ class Part:
             return FOREVER
         return coming.frame.now if isinstance(coming, Turn) else self._last_ns
 
-    def went(self, player: RerunPlayer, now: int) -> None:
-        """A frame was dealt with: the actor is known again, or not yet."""
+    def went(self, player: RerunPlayer, now: int, *, mark: bool = False) -> None:
+        """A frame was dealt with: with a message the actor is known again, or not yet."""
         self.player = player
         self._last_ns = max(self._last_ns, now)
         if not player.live:
             self._lost_from = self._last_ns if self._lost_from is None else self._lost_from
-        elif self._lost_from is not None:
+        elif self._lost_from is not None and not mark:
             self._holes.append((self._lost_from, now))
             self._lost_from = None
 
     def lose(self) -> None:
         """Something is missing from here on."""
         self._lost_from = self._last_ns if self._lost_from is None else self._lost_from
+
+    @property
+    def lost(self) -> bool:
+        """Whether something before what comes next is missing."""
+        return self._lost_from is not None
 
     def unknown(self, now: int) -> bool:
         """Whether what it sent around then may be missing from its tape."""
@@ -227,7 +263,7 @@ class Reel:
             ]
             self.players += players
             for player in players:
-                self._part(player)
+                player.past = self._part(player).past
             yield True
             for item in items(incarnation):
                 if isinstance(item, Missing):
@@ -247,6 +283,10 @@ class Reel:
         coming = self._part(player).coming
         for place, frame in enumerate(frames, first):
             coming.append(Turn(player, place, frame, None if frame.mark else _message(frame)))
+
+
+def _cursor(state: bytes) -> int:
+    return msgspec.msgpack.decode(state, type=CellState).cursor
 
 
 def _message(frame: Frame) -> Message | None:

@@ -113,7 +113,7 @@ class Stage:
                 slack = WINDOW_NS
         self.log.end()
         if any(part.unknown(FOREVER) for part in self._by_name.get(BUS, ())):
-            self.log.reach(self._head + 1, restarted=False)
+            self.log.reach(self._head + 1, restarted=False, lost=True)
 
     def _sweep(self, until: int) -> bool:
         """Let everyone go on as far as they can, up to a time; whether anyone could."""
@@ -196,8 +196,11 @@ class Stage:
         return turn.frame if own == entry else replaced(turn.frame, codec.encode(own))
 
     def _leave_out(self, part: Part, turn: Turn) -> None:
-        """Go on without a message."""
+        """Go on without a message, and without what it led to."""
         self.absent += 1
+        for pair in paired((), told(bytes(turn.frame.extra)) or ()):
+            if pair.told is not None:
+                self._undone(turn.player, turn.frame, pair.told, pair.number)
         part.coming.popleft()
         turn.player.pass_over(turn.place)
         part.went(turn.player, turn.frame.now)
@@ -211,7 +214,7 @@ class Stage:
         unknown = any(sender.unknown(frame.now) for sender in self._by_name.get(name, ()))
         if isinstance(turn.message, Entry):
             if unknown:
-                self.log.reach(turn.message.seq + 1, restarted=False)
+                self.log.reach(turn.message.seq + 1, restarted=False, lost=True)
             else:
                 self.log.void(turn.message.seq)
             return
@@ -229,10 +232,10 @@ class Stage:
     def _play(self, part: Part, turn: Turn, frame: Frame) -> None:
         player = turn.player
         if player.journals and turn.message is not None:
-            self.log.reach(frame.base, restarted=isinstance(turn.message, Started))
+            self.log.reach(frame.base, restarted=isinstance(turn.message, Started), lost=part.lost)
         part.coming.popleft()
         player.play(turn.place, frame)
-        part.went(player, frame.now)
+        part.went(player, frame.now, mark=turn.message is None)
         if turn.message is not None and player.live:
             self._carry_out(player, frame)
 
