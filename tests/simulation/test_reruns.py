@@ -64,10 +64,10 @@ def test_all_brains_together_give_the_same_signals_orders_and_records(history: H
 
 
 def test_through_crashes_partitions_and_zombies_the_same_comes_of_it(tmp_path: Path) -> None:
-    found = rerun(tmp_path, taped(tmp_path, 112, 4.0, RULES))
+    found = rerun(tmp_path, taped(tmp_path, 8, SECONDS, RULES))
     assert found.ok, "\n".join(lines(found))
-    assert found.lives > 2 * found.actors
-    assert found.signals.equal > 20
+    assert found.lives > 5 * found.actors
+    assert found.signals.equal == found.signals.recorded > 3
 
 
 def test_where_only_digests_of_decisions_were_kept_it_is_the_same(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_changed_brain_changes_what_the_others_do_and_no_answer_comes_to_what_
     assert "EXECUTED" not in found.signals.states, text
     assert any(one.rerun and one.rerun["code"] == "CHANGED" for one in found.signals.different)
     assert found.withheld > 0, text
-    assert "state=" in text and "answers of a venue withheld" in text
+    assert "code='CHANGED'" in text and "answers of a venue withheld" in text
 
 
 def test_of_two_decisions_like_effects_are_held_against_each_other() -> None:
