@@ -20,8 +20,7 @@ def window(entries: Mapping[str, V]) -> dict[str, V]:
 
 def remember(kept: dict[str, V], key: str, value: V, limit: int) -> None:
     """Add to, or renew in, a dict that forgets its oldest keys beyond ``limit``."""
-    if key in kept:
-        del kept[key]
+    kept.pop(key, None)
     kept[key] = value
     while len(kept) > limit:
         del kept[next(iter(kept))]
