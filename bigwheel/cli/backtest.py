@@ -46,16 +46,11 @@ def backtest(
     signals and orders. Exit status 1 if they differ, or if anything is damaged or missing.
     """
     if session is not None:
-        _ensure_alone(ctx)
-        rerun.show(session, as_json=as_json)
+        rerun.show(ctx, session, as_json=as_json)
         return
-    if not strategy or data is None or not symbols:
-        raise UsageError(
-            "expected STRATEGY with --data and --symbols, or --session STORE; see bigwheel backtest --help"
-        )
     result = run(
         strategy,
-        data=data,
+        data=_told(strategy, data, symbols),
         symbols=symbols,
         start=since or None,
         end=until or None,
@@ -76,12 +71,13 @@ def backtest(
             terminal().print(f"report: {page}", soft_wrap=True)
 
 
-def _ensure_alone(ctx: typer.Context) -> None:
-    """A session brings all it is run with."""
-    given = [name for name in ctx.params if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"]
-    others = sorted(set(given) - {"session", "as_json"})
-    if others:
-        raise UsageError(f"expected --session alone or with --json, found {', '.join(others)} as well: leave them out")
+def _told(strategy: str, data: Path | None, symbols: str) -> Path:
+    """The market data, where all is told that a run needs."""
+    if not strategy or data is None or not symbols:
+        raise UsageError(
+            "expected STRATEGY with --data and --symbols, or --session STORE; see bigwheel backtest --help"
+        )
+    return data
 
 
 def _param(text: str) -> tuple[str, Any]:
