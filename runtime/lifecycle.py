@@ -76,8 +76,15 @@ class Entry(Message, array_like=True):
 
     @property
     def event(self) -> Message:
-        """The journaled event, decoded anew at each access."""
-        return codec.decode(self.body)
+        """The journaled event. The last one that was decoded is kept, for whoever asks for the same body again."""
+        global _decoded
+        body, known = self.body, _decoded
+        if known[0] is not body:
+            known = _decoded = (body, codec.decode(body))
+        return known[1]
+
+
+_decoded: tuple[bytes | None, Message] = (None, Stopping(""))
 
 
 class CaughtUp(Message, array_like=True):

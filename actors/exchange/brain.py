@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -138,6 +138,24 @@ class ExchangeBrain:
         self._flows.run(ctx)
         if self.state.live and not isinstance(message, Entry | Stopping):
             self._account.tell(ctx)
+
+    # -- many at once ----------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Whether no order, flow, report or panic is under way."""
+        state = self.state
+        return not (state.active or state.unconfirmed or state.flows or state.panic or state.fetch_sent_ns)
+
+    @property
+    def due_ns(self) -> int:
+        """When the venue is to be asked for its state next; 0 if it isn't known."""
+        return self.state.fetch_due_ns
+
+    def absorb(self, data: Sequence[MarketData]) -> None:
+        """Take in market data of one symbol that its watchers have been handed otherwise, as one by one while idle."""
+        self.feed.absorb(data)
+        self._flows.absorb(data)
 
     # -- life ------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ Who asked for the latest alone gets the first piece of a kind and symbol at once
 from __future__ import annotations
 
 import heapq
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -58,6 +58,8 @@ class Feed:
         self._armed = False
         self._watchers: dict[str, _Watcher] = {}
         self._by_symbol: dict[str, list[_Watcher]] = {}
+        self.revision = 0
+        """Grows with each change of who is sent what."""
         for name, watch in state.watches.items():
             self._seat(name, watch)
 
@@ -76,7 +78,7 @@ class Feed:
             self.last[symbol] = price
         kind = type(numbered).__name__
         counted = self._state.counted.setdefault(symbol, {})
-        told = kind if kind != "Bar" or numbered.closed else "BarUpdate"  # type: ignore[attr-defined]
+        told = _told(numbered)
         counted[told] = counted.get(told, 0) + 1
         for watcher in self._by_symbol.get(symbol, ()):
             if watcher.away or (watcher.kinds and kind not in watcher.kinds):
@@ -85,6 +87,39 @@ class Feed:
                 self._conflate(watcher, numbered, ctx)
                 continue
             self._hand(watcher, numbered, ctx)
+
+    def audience(self, symbol: str, kind: str) -> list[str]:
+        """Who is sent a kind of a symbol's data, in the order in which they are."""
+        watchers = self._by_symbol.get(symbol, ())
+        return [each.name for each in watchers if not each.away and (not each.kinds or kind in each.kinds)]
+
+    def absorb(self, data: Sequence[MarketData]) -> None:
+        """Take in data of one symbol, numbered already, that the watchers have been handed otherwise.
+
+        Raises:
+            ValueError: the numbers don't follow on those of before.
+        """
+        last = data[-1]
+        symbol = last.symbol
+        seqs = self._state.seqs
+        before = seqs.get(symbol, 0)
+        if last.seq != before + len(data):
+            raise ValueError(f"expected {symbol} up to number {before + len(data)}, found {last.seq}")
+        seqs[symbol] = last.seq
+        ring = self._rings.get(symbol)
+        if ring is None:
+            ring = self._rings[symbol] = deque(maxlen=self._settings.ring)
+        ring.extend(data)
+        price = next(filter(None, map(last_price, reversed(data))), 0.0)
+        if price:
+            self.last[symbol] = price
+        counted = self._state.counted.setdefault(symbol, {})
+        for told, count in Counter(map(_told, data)).items():
+            counted[told] = counted.get(told, 0) + count
+        for watcher in self._by_symbol.get(symbol, ()):
+            got = (each.seq for each in reversed(data) if not watcher.kinds or type(each).__name__ in watcher.kinds)
+            if not watcher.away and (seq := next(got, 0)):
+                watcher.sent[symbol] = seq
 
     def _conflate(self, watcher: _Watcher, data: MarketData, ctx: Context) -> None:
         """Send at once what comes after a pause; hold back what follows it closely."""
@@ -131,6 +166,7 @@ class Feed:
         """Stop sending to a subscriber that can't be reached: its link would fill up."""
         watcher = self._watchers.get(name)
         if watcher is not None:
+            self.revision += 1
             watcher.away = True
             watcher.waiting.clear()
 
@@ -142,6 +178,7 @@ class Feed:
         if not same:
             return
         watcher.away = False
+        self.revision += 1
         symbols = self._state.watches[name].symbols
         self._serve(watcher, {symbol: (ctx.epoch, watcher.sent.get(symbol, 0)) for symbol in symbols}, ctx)
 
@@ -166,6 +203,7 @@ class Feed:
         ctx.count("exchange.data_served_again", served)
 
     def _seat(self, name: str, watch: Watch) -> _Watcher:
+        self.revision += 1
         self._unseat(name)
         watcher = self._watchers[name] = _Watcher(name, watch)
         for symbol in watch.symbols:
@@ -173,8 +211,15 @@ class Feed:
         return watcher
 
     def _unseat(self, name: str) -> None:
+        self.revision += 1
         old = self._watchers.pop(name, None)
         if old is not None:
             for watchers in self._by_symbol.values():
                 if old in watchers:
                     watchers.remove(old)
+
+
+def _told(data: MarketData) -> str:
+    """What data are counted as: their kind, but bars that are still forming apart."""
+    kind = type(data).__name__
+    return "BarUpdate" if kind == "Bar" and not data.closed else kind  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from actors import names
 from actors.learner import feedback, fold, outcomes, report, rollback, stages, state
@@ -107,9 +108,26 @@ class LearnerBrain:
             ctx.count("learner.market_data_unusable")
             return
         track = self._state.tracks.setdefault(data.symbol, Track())
-        track.add(data, price, ctx.now, self._settings.horizon_ns // 100)
+        track.add(data, ctx.now, self._settings.horizon_ns // 100)
         if self._state.caught_up and track.last_ns >= self._due_of(data.symbol):
             self._settle(data.symbol, ctx)
+
+    def absorb(self, data: Sequence[MarketData]) -> None:
+        """Take in market data of one symbol, each as of when it was received; see ``due_ns`` for how many."""
+        track = self._state.tracks.setdefault(data[0].symbol, Track())
+        if priced := [each for each in data if 0 < last_price(each) < math.inf]:
+            track.extend(priced, self._settings.horizon_ns // 100)
+
+    def due_ns(self) -> int:
+        """The first moment at which market data, or that there are none, may lead to a lesson."""
+        held, settings = self._state, self._settings
+        due = _NEVER
+        for signal_id, followed in held.pending.items():
+            if signal_id not in held.lessons:
+                track = held.tracks.get(followed.symbol)
+                heard_ns = max(track.heard_ns if track else 0, followed.since_ns)
+                due = min(due, followed.entry_ns + settings.horizon_ns, heard_ns + settings.silence_ns)
+        return due
 
     def _due_of(self, symbol: str) -> int:
         """When the symbol's next horizon is reached; reckoned anew after each change."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from exchanges.model.market import Bar, MarketData
+from exchanges.model.market import Bar, MarketData, last_price
 
 POINTS = 256
 
@@ -26,31 +28,37 @@ class Track(msgspec.Struct):
     highs: list[float] = []
     lows: list[float] = []
 
-    def add(self, data: MarketData, price: float, now: int, spacing_ns: int) -> None:
-        """Take in one price; the history keeps one every ``spacing_ns`` at most."""
-        at = moment(data)
+    def add(self, data: MarketData, now: int, spacing_ns: int) -> None:
+        """Take in one piece of data with a price, heard ``now``; see ``extend``."""
+        self.extend((data,), spacing_ns)
         self.heard_ns = now
-        self.epoch, self.seq = data.epoch, data.seq
-        if at < self.last_ns:
-            return
-        high, low = self._extremes(data, price)
-        self.last, self.last_ns = price, at
-        if self.times and at - self.times[-1] < spacing_ns:
-            self.highs[-1] = max(self.highs[-1], high)
-            self.lows[-1] = min(self.lows[-1], low)
-            return
-        self.times.append(at)
-        self.prices.append(price)
-        self.highs.append(high)
-        self.lows.append(low)
-        if len(self.times) > POINTS:
-            del self.times[0], self.prices[0], self.highs[0], self.lows[0]
 
-    def _extremes(self, data: MarketData, price: float) -> tuple[float, float]:
-        """A bar's own, unless something newer than its beginning was seen already."""
-        if isinstance(data, Bar) and data.closed and data.ts_ns >= self.last_ns:
-            return max(data.high, price), min(data.low, price)
-        return price, price
+    def extend(self, data: Sequence[MarketData], spacing_ns: int) -> None:
+        """Take in data that have a price, each as of when it was received.
+
+        The history keeps one every ``spacing_ns`` at most.
+        """
+        times, prices, highs, lows = self.times, self.prices, self.highs, self.lows
+        for each in data:
+            at, price = moment(each), last_price(each)
+            if at < self.last_ns:
+                continue
+            high = low = price
+            # A bar's own extremes, unless something newer than its beginning was seen already.
+            if type(each) is Bar and each.closed and each.ts_ns >= self.last_ns:
+                high, low = max(each.high, price), min(each.low, price)
+            self.last, self.last_ns = price, at
+            if times and at - times[-1] < spacing_ns:
+                highs[-1], lows[-1] = max(highs[-1], high), min(lows[-1], low)
+                continue
+            times.append(at)
+            prices.append(price)
+            highs.append(high)
+            lows.append(low)
+        if len(times) > POINTS:
+            del times[:-POINTS], prices[:-POINTS], highs[:-POINTS], lows[:-POINTS]
+        last = data[-1]
+        self.epoch, self.seq, self.heard_ns = last.epoch, last.seq, last.recv_ns
 
     def at(self, due_ns: int) -> tuple[int, float] | None:
         """The first known (time, price) at or after ``due_ns``."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
 from actors import names
-from actors.messages.control import Control
+from actors.messages.control import Control, TradingState
 from actors.messages.orders import ExchangeState, Watch
 from actors.messages.signals import Approved, Evaluate, Verdict
 from actors.names import pair
 from actors.risk import book, control, ensemble, evaluation, fold, state
+from actors.risk.account import drawdown_share
 from actors.risk.book import Mark
 from actors.risk.case import Case
 from actors.risk.exposure import Worths
@@ -142,6 +144,11 @@ class RiskBrain:
         if not (math.isfinite(price) and price > 0):
             ctx.count("risk.market_data_unusable")
             return
+        self._priced(data, price)
+        self._state.markets.setdefault(data.symbol, Market()).take(data, price, self._settings)
+
+    def _priced(self, data: MarketData, price: float) -> None:
+        """Value the symbol by a piece of data."""
         mid = Decimal(str(price))
         bid = ask = mid
         if isinstance(data, Quote):
@@ -151,7 +158,76 @@ class RiskBrain:
         known = self._state.book.marks.get(data.symbol)
         if known is None or data.recv_ns >= known.recv_ns:
             self._state.book.marks[data.symbol] = Mark(mid, bid, ask, data.recv_ns)
-        self._state.markets.setdefault(data.symbol, Market()).take(data, price, self._settings)
+
+    def absorb(self, data: Sequence[MarketData], looks: Sequence[int] = ()) -> None:
+        """Take in market data in the order of time, as one by one would be.
+
+        Args:
+            data: of any symbols, each as of when it was received.
+            looks: the places of those after which the timer came round (-1: before the first), where nothing came of
+                it but a new peak; see ``bears``.
+        """
+        if looks:
+            self._look(data, looks)
+        by_symbol: dict[str, list[MarketData]] = {}
+        for each in data:
+            by_symbol.setdefault(each.symbol, []).append(each)
+        for symbol, own in by_symbol.items():
+            prices = list(map(last_price, own))
+            if not all(0 < price < math.inf for price in prices):
+                own = [each for each, price in zip(own, prices, strict=True) if 0 < price < math.inf]
+                prices = list(map(last_price, own))
+            if own:
+                self._state.markets.setdefault(symbol, Market()).extend(own, prices, self._settings)
+                self._priced(own[-1], prices[-1])
+
+    @property
+    def held(self) -> dict[str, float]:
+        """What is held, with the price it is valued at."""
+        book = self._state.book
+        return {symbol: float(book.price(symbol)) for symbol, held in book.positions.items() if held.quantity}
+
+    def _look(self, data: Sequence[MarketData], looks: Sequence[int]) -> None:
+        """Note the highest profit there was at any look."""
+        book, held = self._state.book, self.held
+        if len(held) == 1:
+            looks = [self._best(data, looks, *held.items())]
+        after = 0
+        for look in looks:
+            for each in {each.symbol: each for each in data[after : look + 1] if last_price(each) > 0}.values():
+                self._priced(each, last_price(each))
+            after = look + 1
+            self._state.account.drawdown(book.profit())
+
+    def _best(self, data: Sequence[MarketData], looks: Sequence[int], held: tuple[str, float]) -> int:
+        """The look at which the price of the one symbol that is held was best."""
+        symbol, price = held
+        long = self._state.book.positions[symbol].quantity > 0
+        found, best, at = looks[0], -math.inf, 0
+        for look in looks:
+            for each in data[at : look + 1]:
+                if each.symbol == symbol:
+                    price = last_price(each) or price
+            at = look + 1
+            if (worth := price if long else -price) > best:
+                found, best = look, worth
+        return found
+
+    def bears(self, bands: Mapping[str, tuple[float, float]]) -> bool:
+        """Whether no limit on losses is reached while the prices of what is held stay within these."""
+        held, settings = self._state, self._settings
+        if held.pending or held.latest.state is not TradingState.ACTIVE:
+            return not held.pending
+        book = held.book
+        worst = best = book.profit()
+        for symbol, band in bands.items():
+            position, rate = book.position(symbol), book.rate(symbol)
+            now = position.unrealized(book.price(symbol))
+            ends = [(position.unrealized(Decimal(str(price))) - now) * rate for price in band]
+            worst, best = worst + min(ends), best + max(ends)
+        fallen, equity = max(held.account.peak, best) - worst, held.equity - (best - worst)
+        within = drawdown_share(fallen, equity) < settings.max_drawdown
+        return book.day_start - worst < settings.daily_loss and equity > 0 and within
 
     def _exchange(self, message: ExchangeState, ctx: Context) -> None:
         if ctx.sender in (names.exchange(message.venue), names.BUS):
@@ -251,7 +327,7 @@ class RiskBrain:
     def _case(self, signal: Signal, now: int) -> Case:
         held = self._state
         symbol, key = signal.symbol, pair(signal.strategy, signal.symbol)
-        latest, arm, market = held.latest, held.policies.arm(signal.id), held.markets.get(symbol)
+        latest, arm = held.latest, held.policies.arm(signal.id)
         return Case(
             signal=signal,
             settings=self._settings,
@@ -265,13 +341,17 @@ class RiskBrain:
             book=held.book,
             account=held.account,
             pace=fold.pace(held, key, now),
-            terms=Terms(held.policies.of(arm), arm, market.regime.label if market else UNKNOWN, self._settings, now),
+            terms=Terms(held.policies.of(arm), arm, self._regime(symbol), self._settings, now),
             voices=held.voices.get(symbol, {}),
             markets=held.markets,
             correlations=self._correlations,
             worths=self._worths,
             equity=held.equity,
         )
+
+    def _regime(self, symbol: str) -> str:
+        market = self._state.markets.get(symbol)
+        return market.regime.label(self._settings.regime) if market else UNKNOWN
 
     # -- the kernel's other questions -------------------------------------------------------
 
@@ -306,7 +386,7 @@ class RiskBrain:
             "drawdown": str(held.account.drawdown(held.book.profit())),
             "budget_spent": str(held.account.spent),
             "paused": sorted(held.account.paused),
-            "regimes": {symbol: market.regime.label for symbol, market in held.markets.items()},
+            "regimes": {symbol: self._regime(symbol) for symbol in held.markets},
             "policy": held.policies.full.version if held.policies.full else 0,
             "trial": held.policies.trial.version if held.policies.trial else 0,
             "trial_share": held.policies.share,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
 
@@ -52,14 +53,25 @@ class Market(msgspec.Struct):
 
     def take(self, data: MarketData, price: float, settings: RiskSettings) -> None:
         """Take in a piece of market data that implies ``price``."""
-        at, grid = min(data.ts_ns, data.recv_ns), settings.grid
-        self.regime.take(at, price, settings.regime)
-        self.closes.take(at, price, grid.step_ns, grid.window + 1)
+        self.extend((data,), (price,), settings)
+
+    def extend(self, data: Sequence[MarketData], prices: Sequence[float], settings: RiskSettings) -> None:
+        """Take in market data that imply these prices."""
+        grid = settings.grid
+        times = [min(each.ts_ns, each.recv_ns) for each in data]
+        self.regime.extend(times, prices, settings.regime)
+        for _ in self.closes.extend(times, prices, grid.step_ns, grid.window + 1):
+            continue
+        for each in {type(each): each for each in data if type(each) is not Bar or each.closed}.values():
+            self._latest(each)
+
+    def _latest(self, data: MarketData) -> None:
+        """Note the newest of its kind."""
         if isinstance(data, Quote):
             self.touch = Touch(data.bid, data.bid_size, data.ask, data.ask_size, data.recv_ns)
         elif isinstance(data, Depth):
             self.touch = Touch(*data.bids[0], *data.asks[0], data.recv_ns)
-        elif isinstance(data, Bar) and data.closed:
+        elif isinstance(data, Bar):
             self.traded = Traded(data.volume, data.interval_ns, data.recv_ns)
 
 

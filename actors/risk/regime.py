@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
@@ -18,32 +19,33 @@ NAMES = ("quiet-ranging", "quiet-trending", "volatile-ranging", "volatile-trendi
 
 
 class Regime(msgspec.Struct):
-    """The running label of one symbol.
+    """What the label of one symbol is reckoned from.
 
     ``long`` is the long average of squared returns of one step of the grid, ``count`` how many of
     them it has seen.
     """
 
-    label: str = UNKNOWN
     series: Series = msgspec.field(default_factory=Series)
     long: float = 0.0
     count: int = 0
 
     def take(self, at_ns: int, price: float, settings: RegimeSettings) -> None:
-        """Take in a price; the label is reckoned anew whenever a step of the grid has ended."""
-        keep = settings.window + 1
-        closed = self.series.take(at_ns, price, settings.grid_ns, keep)
+        """Take in a price."""
+        self.extend((at_ns,), (price,), settings)
+
+    def extend(self, times: Sequence[int], prices: Sequence[float], settings: RegimeSettings) -> None:
+        """Take in prices of these times, in ns."""
+        series, least = self.series, 2 / (settings.long + 1)
+        for closed in series.extend(times, prices, settings.grid_ns, settings.window + 1):
+            for before, after in pairwise(series.closes[-closed - 1 :]):
+                self.count += 1
+                self.long += max(1 / self.count, least) * (math.log(after / before) ** 2 - self.long)
+
+    def label(self, settings: RegimeSettings) -> str:
+        """The label as of the last step of the grid that has ended; ``UNKNOWN`` without enough of them."""
         closes = self.series.closes
-        if not closes:
-            self.label = UNKNOWN
-        if not closed:
-            return
-        for before, after in pairwise(closes[-closed - 1 :]):
-            self.count += 1
-            share = max(1 / self.count, 2 / (settings.long + 1))
-            self.long += share * (math.log(after / before) ** 2 - self.long)
-        ready = len(closes) == keep and self.count >= 2 * settings.window
-        self.label = _label(closes, self.long, settings) if ready else UNKNOWN
+        ready = len(closes) == settings.window + 1 and self.count >= 2 * settings.window
+        return _label(closes, self.long, settings) if ready else UNKNOWN
 
 
 def _label(closes: list[float], long: float, settings: RegimeSettings) -> str:

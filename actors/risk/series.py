@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import msgspec
 
 
@@ -22,13 +24,26 @@ class Series(msgspec.Struct):
         One from before the open bucket changes nothing. A gap longer than the ``keep`` buckets that
         are kept begins the series anew: what lies before it says nothing of one step of the grid.
         """
-        bucket = at_ns // grid_ns
-        if bucket < self.bucket:
-            return 0
-        closed = bucket - self.bucket
-        if self.bucket < 0 or closed > keep:
-            self.closes, closed = [], 0
-        elif closed:
-            self.closes = [*self.closes, *([self.price] * closed)][-keep:]
-        self.bucket, self.price = bucket, price
-        return closed
+        return sum(self.extend((at_ns,), (price,), grid_ns, keep))
+
+    def extend(self, times: Iterable[int], prices: Iterable[float], grid_ns: int, keep: int) -> Iterator[int]:
+        """Take in many prices; yields how many buckets each has closed of those that have closed any."""
+        closes, last = self.closes, self.bucket
+        for at_ns, price in zip(times, prices, strict=True):
+            bucket = at_ns // grid_ns
+            if bucket > last:
+                closed = bucket - last
+                if last < 0 or closed > keep:
+                    closes.clear()
+                    closed = 0
+                elif closed == 1:
+                    closes.append(self.price)
+                else:
+                    closes.extend([self.price] * closed)
+                self.bucket = last = bucket
+                self.price = price
+                if closed:
+                    del closes[:-keep]
+                    yield closed
+            elif bucket == last:
+                self.price = price

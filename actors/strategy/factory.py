@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actors.strategy.brain import StrategyBrain
 from actors.strategy.plan import StrategyPlan
-from actors.strategy.settings import SECOND, BrainSettings
+from actors.strategy.settings import SAMPLE_NS, SECOND, BrainSettings
 from conf import Settings
 from runtime.lanes import Delivery
 from strategies.errors import StrategyError
@@ -18,6 +18,7 @@ def build(
     owner: type[Strategy] | None = None,
     *,
     delivery: Delivery = Delivery.OLDEST,
+    sample_ns: int = SAMPLE_NS,
 ) -> StrategyBrain:
     """A fresh brain for ``plan``.
 
@@ -26,6 +27,7 @@ def build(
         plan: which strategy, on which symbols, with which parameters.
         owner: the class itself, where it travelled with the plan instead of being found by name.
         delivery: what becomes of market data when the strategy is slower than it comes.
+        sample_ns: the grid on which its performance is measured.
 
     Raises:
         StrategyError: the class can't be found or built, or it needs data that is not subscribed to.
@@ -43,6 +45,7 @@ def build(
         },
         history=not settings.simulator.replay,
         capital=plan.capital,
+        sample_ns=sample_ns,
     )
     brain = StrategyBrain(told, strategy)
     for symbol, section in sections.items():

@@ -7,6 +7,7 @@ import msgspec
 from runtime.lanes import Delivery
 
 SECOND = 1_000_000_000
+SAMPLE_NS = 60 * SECOND
 
 
 class BrainSettings(msgspec.Struct, frozen=True):
@@ -39,5 +40,5 @@ class BrainSettings(msgspec.Struct, frozen=True):
     """Bars of one length it may ask for, at most."""
     capital: float = 10_000.0
     """What its return and drawdown are measured against, in the quote currency."""
-    sample_ns: int = 60 * SECOND
+    sample_ns: int = SAMPLE_NS
     """The grid on which its performance is measured."""

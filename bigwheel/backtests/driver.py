@@ -1,4 +1,4 @@
-"""Runs brains in one thread on virtual time: messages by direct calls, timers in a heap, the journal in memory."""
+"""Runs brains in one thread on virtual time: messages by direct calls, timers in a heap, records that nobody keeps."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from actors.names import BUS
 from bigwheel.backtests.errors import BacktestError
 from runtime.behavior import Behavior
-from runtime.journal.memory import MemoryJournal
-from runtime.journal.record import Record
+from runtime.codec import encode
 from runtime.lanes import Delivery
 from runtime.lifecycle import CaughtUp, Entry, PeerUp, Started
 from runtime.message import Message
 
 EPOCH = 1
+NEVER = 1 << 62
 _PERIODIC = ("tick", "sweep")
 """The keys of the timers by which brains look around at fixed distances."""
 
@@ -65,16 +65,11 @@ class DirectContext:
         causation: int = 0,
         urgent: bool = True,
     ) -> int:
-        source = self.sender or self.name
-        return self._driver.journal.append(
-            event,
-            ts=self.now,
-            source=source,
-            epoch=EPOCH,
-            keys=keys,
-            correlation=correlation,
-            causation=causation,
-        )
+        driver = self._driver
+        driver.head += 1
+        head = (driver.head, self.now, self.sender or self.name, EPOCH, correlation, causation)
+        driver.recorded.append((Entry(*head, encode(event)), event, keys))
+        return driver.head
 
     def timer(self, key: str, delay_ns: int, message: Message) -> None:
         self._driver.arm(self.name, key, self.now, delay_ns, message)
@@ -98,20 +93,24 @@ class Driver:
     Args:
         quiet: whether nothing is under way anywhere. Timers in ``_PERIODIC`` that would fire again and again then fire
             once, at the last time before something else happens that they would have fired at anyway.
-        written: gets each record when it is committed.
+        written: gets each record when it is committed, with its event. Nobody keeps it.
     """
 
-    def __init__(self, quiet: Callable[[], bool], written: Callable[[Record, Message], None]) -> None:
+    def __init__(self, quiet: Callable[[], bool], written: Callable[[Entry, Message], None]) -> None:
         self.now = 0
         self.seats: dict[str, Seat] = {}
         self.ports: dict[str, Callable[[Message], None]] = {}
         self.queue: deque[tuple[str, Message, str]] = deque()
-        self.journal = MemoryJournal()
+        self.head = 0
+        """The number of the last record."""
+        self.recorded: list[tuple[Entry, Message, Mapping[str, str]]] = []
+        """What the message in hand has recorded so far."""
         self.timers: dict[tuple[str, str], int] = {}
         self.counts: Counter[str] = Counter()
         self.handled = 0
         self._quiet, self._written = quiet, written
-        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self.planned: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        """A heap of what happens and when, the periodic timers aside."""
         self._ticks: list[tuple[int, int, str, str, Message, int]] = []
         self._number = 0
         self._listeners: dict[str, list[Seat]] = {}
@@ -144,7 +143,7 @@ class Driver:
     def after(self, delay_ns: int, call: Callable[..., None], *arguments: Any) -> None:
         """Call back after ``delay_ns``."""
         self._number += 1
-        heappush(self._heap, (self.now + delay_ns, self._number, call, arguments))
+        heappush(self.planned, (self.now + delay_ns, self._number, call, arguments))
 
     def arm(self, name: str, key: str, now: int, delay_ns: int, message: Message) -> None:
         """Set the timer ``key`` of a brain; the one before it is void."""
@@ -154,16 +153,20 @@ class Driver:
         if key in _PERIODIC:
             heappush(self._ticks, (due, self._number, name, key, message, delay_ns))
         else:
-            heappush(self._heap, (due, self._number, self._due, (self._number, name, key, message)))
+            heappush(self.planned, (due, self._number, self._due, (self._number, name, key, message)))
 
     def _due(self, number: int, name: str, key: str, message: Message) -> None:
         if self.timers.get((name, key)) == number:
             del self.timers[name, key]
             self.queue.append((name, message, name))
 
+    def period(self, name: str) -> tuple[int, int]:
+        """When the periodic timer of a brain is due next, and its period."""
+        return next(((due, period) for due, _, owner, _, _, period in self._ticks if owner == name), (NEVER, 1))
+
     def advance(self, until: int) -> None:
         """Let all happen that is due before ``until``."""
-        heap, ticks = self._heap, self._ticks
+        heap, ticks = self.planned, self._ticks
         while True:
             if ticks and (not heap or ticks[0][:2] < heap[0][:2]):
                 if ticks[0][0] >= until:
@@ -200,26 +203,34 @@ class Driver:
         Raises:
             BacktestError: a brain raised; for a strategy's own code the text says which hook.
         """
-        queue, seats, journal, now = self.queue, self.seats, self.journal, self.now
+        queue, seats, recorded = self.queue, self.seats, self.recorded
         while queue:
             to, message, sender = queue.popleft()
-            seat = seats[to]
-            context = seat.context
-            context.now, context.sender = now, sender
-            try:
-                seat.behavior.receive(message, context)
-            except Exception as error:
-                # A session sets such a message aside and goes on; research is better told at once.
-                raise BacktestError(f"{to} failed on {type(message).__name__}: {error}") from error
-            self.handled += 1
-            if journal.pending:
+            self.hand(seats[to], message, sender)
+            if recorded:
                 self._commit()
 
+    def hand(self, seat: Seat, message: Message, sender: str) -> None:
+        """Have a brain handle a message now.
+
+        Raises:
+            BacktestError: see ``drain``.
+        """
+        context = seat.context
+        context.now, context.sender = self.now, sender
+        try:
+            seat.behavior.receive(message, context)
+        except Exception as error:
+            # A session sets such a message aside and goes on; research is better told at once.
+            raise BacktestError(f"{seat.name} failed on {type(message).__name__}: {error}") from error
+        self.handled += 1
+
     def _commit(self) -> None:
-        """Write what was recorded and pass it on to whoever subscribed."""
-        for record in self.journal.commit():
-            entry: Entry = record.entry()
-            self._written(record, entry.event)
-            for seat in self._listeners.get(record.kind, ()):
-                if not seat.symbol or ("symbol", seat.symbol) in record.keys:
-                    self.queue.append((seat.name, entry, BUS))
+        """Pass what was recorded on to whoever subscribed."""
+        recorded, queue = self.recorded, self.queue
+        for entry, event, keys in recorded:
+            self._written(entry, event)
+            for seat in self._listeners.get(type(event).__name__, ()):
+                if not seat.symbol or keys.get("symbol") == seat.symbol:
+                    queue.append((seat.name, entry, BUS))
+        recorded.clear()

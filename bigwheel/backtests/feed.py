@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from heapq import heappop, heappush
+from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from exchanges.recording.schemas import BOOKS, QUOTES, TRADES
 
 EVENTS = (TRADES, QUOTES, BOOKS)
 HOOKS = {TRADES: "trade", QUOTES: "quote", BOOKS: "book"}
+_TOGETHER = 8_192
 _SAMPLE = 2_000
 """Rows that tell on which steps an instrument's prices and sizes lie."""
 
@@ -32,6 +34,10 @@ class Opening(NamedTuple):
 
     symbol: str
     price: float
+
+
+Item = tuple[int, MarketData | Opening]
+"""What happens, and when."""
 
 
 class Sample(NamedTuple):
@@ -147,32 +153,49 @@ class Feed:
 
     # -- the data --------------------------------------------------------------------------
 
-    def items(self) -> Iterator[tuple[int, MarketData | Opening]]:
-        """Everything with the moment it is known, in the order of these."""
+    def items(self) -> Iterator[list[Item]]:
+        """Everything with the moment it is known, in the order of these, some thousands at a time."""
         barred = {each.symbol for each in self.series if each.interval_ns}
         opened = barred - {each.symbol for each in self.series if not each.interval_ns}
         if not opened:
-            for data in self.stream.messages():
-                yield data.recv_ns, data
-            return
-        yield from self._with_openings(opened)
+            portions = self._alone()
+        else:
+            portions = self._with_openings(opened) if len(self.series) > 1 else self._of_one()
+        for portion in portions:
+            for start in range(0, len(portion), _TOGETHER):
+                yield portion[start : start + _TOGETHER]
 
-    def _with_openings(self, opened: set[str]) -> Iterator[tuple[int, MarketData | Opening]]:
+    def _alone(self) -> Iterator[list[Item]]:
+        for window in self.stream.windows():
+            yield [(data.recv_ns, data) for data in window.messages()]
+
+    def _of_one(self) -> Iterator[list[Item]]:
+        """The bars of one symbol: none begins before the one before it is over."""
+        for window in self.stream.windows():
+            (batch,) = window.batches
+            opened = zip(repeat(batch.series.symbol), batch.numbers("open").tolist(), strict=False)
+            begun = zip(batch.numbers("ts_ns").tolist(), map(Opening._make, opened), strict=True)
+            ended = zip(batch.due_ns.tolist(), batch.messages(), strict=True)
+            yield list(chain.from_iterable(zip(begun, ended, strict=True)))
+
+    def _with_openings(self, opened: set[str]) -> Iterator[list[Item]]:
         """Read a bar's length ahead, so that bars are known to the venue by their first price when they begin."""
         ahead_ns = max(each.interval_ns for each in self.series if each.symbol in opened)
         waiting: list[tuple[int, int, int, MarketData | Opening]] = []
-        for number, data in enumerate(self.stream.messages()):
-            due = data.recv_ns
-            heappush(waiting, (due, 0, number, data))
-            if isinstance(data, Bar) and data.symbol in opened:
-                heappush(waiting, (data.ts_ns, 1, number, Opening(data.symbol, data.open)))
+        number = 0
+        for window in self.stream.windows():
+            read = window.messages()
+            for data in read:
+                waiting.append((data.recv_ns, 0, number, data))
+                if isinstance(data, Bar) and data.symbol in opened:
+                    waiting.append((data.ts_ns, 1, number, Opening(data.symbol, data.open)))
+                number += 1
+            waiting.sort()
             # No bar that is still to be read begins before this.
-            while waiting and waiting[0][0] < due - ahead_ns:
-                at, _, _, item = heappop(waiting)
-                yield at, item
-        while waiting:
-            at, _, _, item = heappop(waiting)
-            yield at, item
+            ready = bisect_left(waiting, (read[-1].recv_ns - ahead_ns,))
+            yield [(at, item) for at, _, _, item in waiting[:ready]]
+            del waiting[:ready]
+        yield [(at, item) for at, _, _, item in waiting]
 
 
 def _ensure_named(path: Path, symbols: Sequence[str]) -> None:

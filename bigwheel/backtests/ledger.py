@@ -7,14 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 from actors.bus.lifecycle import OPEN, STATE_OF
-from actors.messages.orders import Filled, OrderChanged
+from actors.messages.orders import Filled, OrderChanged, Paid, Repaired
 from actors.messages.signals import Blocked, Expired, Generated, SignalEvent
+from bigwheel.backtests.equity import Equity
 from bigwheel.backtests.trips import Trips
 from bigwheel.books import Books
 from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.order import Fill, Order
 from exchanges.model.position import Position
-from runtime.journal.record import Record
+from runtime.lifecycle import Entry
 from runtime.message import Message
 from strategies.signal import Signal, SignalState
 
@@ -47,11 +48,10 @@ class Ledger:
         self.signals: dict[str, dict[str, Any]] = {}
         self.orders: dict[str, dict[str, Any]] = {}
         self.fills: list[dict[str, Any]] = []
-        self.equity: list[dict[str, Any]] = []
+        self.equity = Equity(float(cash), sample_ns)
         self._margined = {each.symbol for each in instruments if each.kind is ContractKind.LINEAR_PERPETUAL}
-        self._sample_ns, self._next_ns, self._peak = sample_ns, 0, float(cash)
 
-    def written(self, record: Record, event: Message) -> None:
+    def written(self, record: Entry, event: Message) -> None:
         """Take one record."""
         if isinstance(event, SignalEvent):
             self._signal(record, event)
@@ -60,10 +60,14 @@ class Ledger:
         elif isinstance(event, Filled) and event.fill.execution_id not in self.books.executions:
             self._fill(event)
         self.books.take(event)
+        if isinstance(event, Filled | Paid | Repaired):
+            held = [position for position in self.books.positions.values() if position.quantity]
+            base = self.start + self.books.realized - sum((each.cost for each in held), _ZERO)
+            self.equity.holds(float(self.cash), float(base), [(each.symbol, float(each.quantity)) for each in held])
 
     # -- rows ------------------------------------------------------------------------------
 
-    def _signal(self, record: Record, event: SignalEvent) -> None:
+    def _signal(self, record: Entry, event: SignalEvent) -> None:
         state = STATE_OF.get(type(event))
         if isinstance(event, Generated):
             self.signals[event.signal_id] = _signal_row(event.signal)
@@ -81,7 +85,7 @@ class Ledger:
         elif isinstance(event, Expired):
             row["detail"] = event.reason
 
-    def _order(self, record: Record, event: OrderChanged) -> None:
+    def _order(self, record: Entry, event: OrderChanged) -> None:
         order = event.order
         known = self.orders.get(order.client_id)
         created = known["created_ns"] if known else event.attempted_ns or record.ts
@@ -108,26 +112,10 @@ class Ledger:
         held = (position for position in self.books.positions.values() if position.quantity)
         return self.start + self.books.realized + sum((p.unrealized(mark(p.symbol)) for p in held), _ZERO)
 
-    def sample(self, now_ns: int, mark: Callable[[str], Decimal], *, last: bool = False) -> None:
+    def sample(self, now_ns: int, mark: Callable[[str], float], *, last: bool = False) -> None:
         """A row of equity, if the one before it is long enough ago or it is to be the ``last``."""
-        if now_ns < self._next_ns and not last:
-            return
-        self._next_ns = now_ns + self._sample_ns
-        if self.equity and self.equity[-1]["ts_ns"] == now_ns:
-            self.equity.pop()
-        worths = [p.quantity * mark(p.symbol) for p in self.books.positions.values() if p.quantity]
-        equity = float(self.value(mark))
-        self._peak = max(self._peak, equity)
-        self.equity.append(
-            {
-                "ts_ns": now_ns,
-                "equity": equity,
-                "cash": float(self.cash),
-                "exposure": float(sum(worths, _ZERO)),
-                "gross_exposure": float(sum(map(abs, worths), _ZERO)),
-                "drawdown": 1 - equity / self._peak if self._peak > 0 else 0.0,
-            }
-        )
+        if last or self.equity.due(now_ns):
+            self.equity.add(now_ns, mark)
 
 
 def _signal_row(signal: Signal) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from exchanges.model.market import Bar
@@ -18,21 +19,22 @@ class Prices:
         self._room: dict[str, int] = {}
         """How many bars the last row still takes."""
 
-    def take(self, bar: Bar) -> None:
-        """Take a closed bar."""
-        symbol = bar.symbol
+    def extend(self, symbol: str, bars: Sequence[Bar]) -> None:
+        """Take closed bars of a symbol."""
+        rows, each = self._rows.setdefault(symbol, []), self._each.setdefault(symbol, 1)
         room = self._room.get(symbol, 0)
-        if room:
-            last = self._rows[symbol][-1]
-            last[2], last[3], last[4] = max(last[2], bar.high), min(last[3], bar.low), bar.close
-        else:
-            rows, each = self._rows.setdefault(symbol, []), self._each.setdefault(symbol, 1)
+        for bar in bars:
+            if room:
+                last = rows[-1]
+                last[2], last[3], last[4] = max(last[2], bar.high), min(last[3], bar.low), bar.close
+                room -= 1
+                continue
             if len(rows) == MOST:
                 rows = self._rows[symbol] = [_merged(rows[at : at + 2]) for at in range(0, MOST, 2)]
                 each = self._each[symbol] = each * 2
             rows.append([bar.ts_ns, bar.open, bar.high, bar.low, bar.close])
-            room = each
-        self._room[symbol] = room - 1
+            room = each - 1
+        self._room[symbol] = room
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of the table of prices, by symbol and time."""

@@ -172,16 +172,17 @@ def _plans(settings: Settings, owner: type[Strategy], symbols: tuple[str, ...]) 
 
 def _run(session: Session, feed: Feed) -> tuple[int, int]:
     """All data, one by one; when the first and the last were known."""
-    first_ns = at_ns = 0
-    for at_ns, item in feed.items():
-        if not first_ns:
-            first_ns = at_ns
+    first_ns = last_ns = 0
+    for items in feed.items():
+        if items and not first_ns:
+            first_ns = items[0][0]
             session.start(first_ns)
-        session.take(at_ns, item)
+        session.take(items)
+        last_ns = items[-1][0] if items else last_ns
     if not first_ns:
         raise BacktestError("expected market data between start and end, found none; widen the span")
     session.finish()
-    return first_ns, at_ns
+    return first_ns, last_ns
 
 
 def _result(
@@ -197,7 +198,7 @@ def _result(
         tables.table(orders, tables.ORDERS),
         tables.table(ledger.fills, tables.FILLS),
         tables.table(ledger.trips.rows, tables.TRADES),
-        tables.table(ledger.equity, tables.EQUITY),
+        ledger.equity.table(),
         tables.table(signals, tables.SIGNALS),
         tables.table(prices, tables.PRICES) if prices else None,
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
+
+import msgspec
 
 from actors import names
 from actors.bus.brain import BusBrain
@@ -23,8 +26,9 @@ from actors.strategy.brain import KINDS as STRATEGY_KINDS
 from actors.strategy.plan import StrategyPlan
 from bigwheel.backtests.driver import Driver, Seat
 from bigwheel.backtests.errors import BacktestError
-from bigwheel.backtests.feed import Opening
+from bigwheel.backtests.feed import Item, Opening
 from bigwheel.backtests.ledger import Ledger
+from bigwheel.backtests.lull import Lull
 from bigwheel.backtests.prices import Prices
 from bigwheel.backtests.venue import BacktestVenue
 from conf import Settings
@@ -34,6 +38,7 @@ from runtime.lanes import Delivery
 from strategies.strategy import Strategy
 
 SECOND = 1_000_000_000
+DAY_NS = 86_400 * SECOND
 LEAD_NS = 10 * SECOND
 """How long before the first piece of data everything starts, so that the connections are reconciled by then."""
 
@@ -46,6 +51,8 @@ class Terms(NamedTuple):
     latency_ns: int
     seed: int
     intervals: dict[str, int]
+    lulls: bool = True
+    """Whether data may be passed over together while nothing is under way; the outcome is the same."""
 
 
 class Session:
@@ -58,28 +65,33 @@ class Session:
         self.driver = Driver(self._quiet, self.ledger.written)
         self.prices = Prices()
         self.counts: Counter[str] = Counter()
+        self._closes: dict[str, float] = {}
         self.venues = {
             venue: BacktestVenue(self.driver, venue, own, told.cash, told.latency_ns, told.seed)
             for venue, own in told.instruments.items()
         }
-        self._exchanges: list[ExchangeBrain] = []
+        self._exchanges: dict[str, ExchangeBrain] = {}
+        self._risk, self._learner = RiskBrain(limits(settings)), LearnerBrain(terms(settings))
         self._assemble(plans, owner)
+        self._lulls = told.lulls
+        self._lull = Lull(self.driver, self._exchanges, self._risk, self._learner, self._passed)
         self.latency_ns = told.latency_ns
 
     def _assemble(self, plans: list[StrategyPlan], owner: type[Strategy]) -> None:
         settings, driver = self.settings, self.driver
         connections = [names.exchange(venue) for venue in self.venues]
         driver.seat(Seat(names.BUS, BusBrain(times(settings)), (), (names.RISK,)))
-        driver.seat(Seat(names.RISK, RiskBrain(limits(settings)), RISK_KINDS, (names.BUS, *connections)))
-        driver.seat(Seat(names.LEARNER, LearnerBrain(terms(settings)), LEARNER_KINDS, (names.BUS, *connections)))
+        driver.seat(Seat(names.RISK, self._risk, RISK_KINDS, (names.BUS, *connections)))
+        driver.seat(Seat(names.LEARNER, self._learner, LEARNER_KINDS, (names.BUS, *connections)))
         for venue in self.venues:
-            brain = ExchangeBrain(connection(settings, venue))
-            self._exchanges.append(brain)
+            # What is not conflated reaches everyone at its own time.
+            brain = ExchangeBrain(msgspec.structs.replace(connection(settings, venue), conflate_ns=0))
+            self._exchanges[venue] = brain
             watched = (names.BUS, names.RISK, f"{names.STRATEGY}/*")
             driver.seat(Seat(names.exchange(venue), brain, EXCHANGE_KINDS, watched))
         for plan in plans:
             peers = (names.BUS, *dict.fromkeys(map(names.exchange_of, plan.every)))
-            strategy = factory.build(settings, plan, owner, delivery=Delivery.ALL)
+            strategy = factory.build(settings, plan, owner, delivery=Delivery.ALL, sample_ns=DAY_NS)
             symbol = "" if plan.symbols else plan.symbol
             driver.seat(Seat(plan.cell, strategy, STRATEGY_KINDS, peers, symbol))
 
@@ -87,7 +99,7 @@ class Session:
         """Whether nothing is under way: no signal, no order, no flow."""
         if self.ledger.under_way:
             return False
-        states = (brain.state for brain in self._exchanges)
+        states = (brain.state for brain in self._exchanges.values())
         return not any(state.active or state.unconfirmed or state.flows for state in states)
 
     # -- the run ---------------------------------------------------------------------------
@@ -100,18 +112,65 @@ class Session:
             venue.open()
         driver.drain()
 
-    def take(self, at_ns: int, item: MarketData | Opening) -> None:
+    def take(self, items: Sequence[Item]) -> None:
+        """Let the data arrive, each at its time."""
+        place = 0
+        while place < len(items):
+            passed = self._lull.take(items, place) if self._lulls and self._quiet() else place
+            if passed == place:
+                self._one(*items[place])
+                passed += 1
+            place = passed
+
+    def _one(self, at_ns: int, item: MarketData | Opening) -> None:
         """Let time pass until ``at_ns``, and what is known then arrive."""
         driver = self.driver
         driver.advance(at_ns)
         driver.now = at_ns
-        self.venues[item.symbol.partition(":")[0]].take(item)
+        self._venue(item.symbol).take(item)
         driver.drain()
-        if not isinstance(item, Opening):
-            self.counts[type(item).__name__] += 1
-            if isinstance(item, Bar):
-                self.prices.take(item)
-            self.ledger.sample(at_ns, self.mark)
+        self._told(at_ns, item)
+
+    def _passed(self, items: Sequence[Item]) -> None:
+        """Take in what nobody has anything to do about."""
+        if not all(type(item) is Bar or type(item) is Opening for _, item in items):
+            for at_ns, item in items:
+                self._venue(item.symbol).move(item.symbol, (item,))
+                self._told(at_ns, item)
+            return
+        moves: dict[str, list[MarketData | Opening]] = {}
+        for _, item in items:
+            moves.setdefault(item.symbol, []).append(item)
+        if len(moves) == 1:
+            self._bars(items[0][1].symbol, [item for _, item in items if type(item) is Bar])
+        else:
+            for at_ns, item in items:
+                if type(item) is Bar:
+                    self._closes[item.symbol] = item.close
+                    self._told(at_ns, item)
+            self._closes.clear()
+        for symbol, own in moves.items():
+            self._venue(symbol).move(symbol, own)
+
+    def _bars(self, symbol: str, bars: Sequence[Bar]) -> None:
+        """Note bars of one symbol while no other has any."""
+        self.counts["Bar"] += len(bars)
+        self.prices.extend(symbol, bars)
+        times = [bar.recv_ns for bar in bars]
+        if not self.ledger.equity.extend(symbol, times, [bar.close for bar in bars]):
+            for bar in bars:
+                self._closes[symbol] = bar.close
+                self.ledger.sample(bar.recv_ns, self._price)
+            self._closes.clear()
+
+    def _told(self, at_ns: int, item: MarketData | Opening) -> None:
+        """Note a piece of data, and what is held at its moment, for the tables."""
+        if type(item) is Opening:
+            return
+        self.counts[type(item).__name__] += 1
+        if isinstance(item, Bar):
+            self.prices.extend(item.symbol, (item,))
+        self.ledger.sample(at_ns, self._price)
 
     def finish(self) -> None:
         """Let the answers that are on their way arrive, take a last look, and see that the accounts agree.
@@ -122,7 +181,7 @@ class Session:
         driver = self.driver
         last_ns = driver.now
         driver.advance(last_ns + 2 * self.latency_ns + SECOND)
-        self.ledger.sample(last_ns, self.mark, last=True)
+        self.ledger.sample(last_ns, self._price, last=True)
         engine = sum((venue.equity for venue in self.venues.values()), Decimal(0))
         ours = self.ledger.value(self.mark)
         if abs(engine - ours) > Decimal("0.00000001"):
@@ -133,4 +192,12 @@ class Session:
 
     def mark(self, symbol: str) -> Decimal:
         """The price that ``symbol`` is valued at."""
-        return self.venues[symbol.partition(":")[0]].mark(symbol)
+        return self._venue(symbol).mark(symbol)
+
+    def _venue(self, symbol: str) -> BacktestVenue:
+        return self.venues[symbol.partition(":")[0]]
+
+    def _price(self, symbol: str) -> float:
+        """What rows of equity are valued at: the mark, or the close of a bar that the venue is still to be told of."""
+        close = self._closes.get(symbol)
+        return self._venue(symbol).price(symbol) if close is None else close

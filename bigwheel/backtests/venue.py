@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 
 from actors import names
@@ -11,7 +12,7 @@ from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Opening
 from exchanges.matching.record import Changes
 from exchanges.model.instrument import Instrument
-from exchanges.model.market import MarketData
+from exchanges.model.market import Bar, MarketData
 from exchanges.model.venue import (
     VENUE_PORT,
     BalanceReport,
@@ -69,6 +70,21 @@ class BacktestVenue:
         changes = self.books.take(data)
         self._driver.deliver(self.connection, data, VENUE_PORT)
         self._changed(changes)
+
+    def move(self, symbol: str, data: Sequence[MarketData | Opening]) -> None:
+        """Let data move a market in which no order works; the connection is told of them otherwise."""
+        books = self.books
+        moves = [each.price if isinstance(each, Opening) else each for each in data]
+        if books.barred(symbol):
+            bars: list[Bar | float] = [each for each in moves if isinstance(each, Bar | float)]
+            if len(bars) == len(moves):
+                books.pass_bars(symbol, bars)
+                return
+        for each in data:
+            if isinstance(each, Opening):
+                self._open_bar(each)
+            else:
+                books.take(each)
 
     def _open_bar(self, opening: Opening) -> None:
         """The first trade of a bar, which orders that wait for the market meet; nobody is told of it yet."""
@@ -132,3 +148,8 @@ class BacktestVenue:
     def mark(self, symbol: str) -> Decimal:
         """The price that ``symbol`` is valued at."""
         return self.books.engine.mark(symbol)
+
+    def price(self, symbol: str) -> float:
+        """The same as float64, as it was heard."""
+        market = self.books.engine.markets[symbol]
+        return float(market.mark()) if market.marked else market.external.last_price or float(market.mark())

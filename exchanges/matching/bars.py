@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from exchanges.model.market import Bar
 from exchanges.model.order import Side
 
+TRADES = 4
+"""The trades that a bar is walked by."""
+
 
 def path(bar: Bar, before: float, lot: float) -> Iterator[tuple[float, float, Side]]:
     """The bar as four trades: price, size and taker side.
@@ -19,9 +22,9 @@ def path(bar: Bar, before: float, lot: float) -> Iterator[tuple[float, float, Si
     low_first = bar.open - bar.low < bar.high - bar.open
     turns = (bar.low, bar.high) if low_first else (bar.high, bar.low)
     size = max(bar.volume / 4, lot)
-    previous, side = before, Side.BUY
+    previous, side, up, down = before, Side.BUY, Side.BUY, Side.SELL
     for price in (bar.open, *turns, bar.close):
         if previous and price != previous:
-            side = Side.BUY if price > previous else Side.SELL
+            side = up if price > previous else down
         yield price, size, side
         previous = price

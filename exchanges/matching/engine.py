@@ -257,9 +257,14 @@ class MatchingEngine:
 
     def on_bar(self, bar: Bar, now_ns: int) -> Changes:
         """A closed bar, walked from open over its extremes to its close."""
-        changes = Changes()
         market = self._market(bar.symbol)
-        for price, size, taker in path(bar, market.external.last_price, float(market.instrument.lot)):
+        trades = path(bar, market.external.last_price, float(market.instrument.lot))
+        if not market.book.bids and not market.book.asks:
+            for price, _, taker in trades:
+                market.external.traded(price, taker)
+            return NOTHING
+        changes = Changes()
+        for price, size, taker in trades:
             changes.merge(self.on_trade(bar.symbol, price, size, taker, now_ns))
         return changes
 

@@ -137,6 +137,11 @@ class ExternalMarket:
         if not self._quoted:
             self._stale = True
 
+    def passed(self, moves: int, price: float) -> None:
+        """As many trades as that, the last at ``price``; ``traded`` must follow before a ladder is asked for."""
+        self._last = price
+        self.generation += moves
+
     def quoted(self, bid: Level, ask: Level) -> None:
         """Fresh best levels."""
         below, above = (self.instrument.tick_at(price) for price in (bid[0], ask[0]))

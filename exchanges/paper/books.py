@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
+from exchanges.matching.bars import TRADES
 from exchanges.matching.engine import MatchingEngine
 from exchanges.matching.liquidity import Level
 from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, Funding, OrderRecord
@@ -140,6 +141,28 @@ class PaperBooks:
         """Move the market to the first price of a bar that is not over: what takes meets it, what rests waits."""
         external = self.engine.markets[symbol].external
         external.traded(price, Side.BUY if price >= external.last_price else Side.SELL)
+
+    def barred(self, symbol: str) -> bool:
+        """Whether bars are all that was heard about ``symbol``, and no order of ours rests in it."""
+        book = self.engine.markets[symbol].book
+        return self._seen.get(symbol) == {Bar} and not book.bids and not book.asks
+
+    def pass_bars(self, symbol: str, moves: Sequence[Bar | float]) -> None:
+        """What ``open_bar`` (a price) and ``take`` (a closed bar) do, one after the other, where ``barred``.
+
+        Of all but the last two nothing is left but the number of trades that a bar stands for.
+        """
+        external = self.engine.markets[symbol].external
+        early, late = moves[:-2], moves[-2:]
+        if early:
+            last = early[-1]
+            passed = sum(1 if type(each) is float else TRADES for each in early)
+            external.passed(passed, last.close if isinstance(last, Bar) else last)
+        for each in late:
+            if isinstance(each, Bar):
+                self.take(each)
+            else:
+                self.open_bar(symbol, each)
 
     def _moved(self, data: MarketData, seen: set[type[MarketData]]) -> Changes:
         engine = self.engine

@@ -276,7 +276,8 @@ def test_a_chart_has_all_of_the_bars_in_a_few_thousand_rows() -> None:
     prices = Prices()
     for number in range(12_345):
         level = 100.0 + number
-        prices.take(Bar(BTC, 1, number, number * MINUTE, 0, level, level + 0.5, level - 0.5, level, 1.0, MINUTE))
+        bar = Bar(BTC, 1, number, number * MINUTE, 0, level, level + 0.5, level - 0.5, level, 1.0, MINUTE)
+        prices.extend(BTC, (bar,))
     rows = prices.rows()
     assert len(rows) == -(-12_345 // 4) and rows[0]["ts_ns"] == 0
     assert (rows[1]["open"], rows[1]["high"], rows[1]["low"], rows[1]["close"]) == (104.0, 107.5, 103.5, 107.0)

@@ -57,7 +57,7 @@ def test_what_happened_before_the_entry_is_no_excursion() -> None:
 def test_extremes_between_two_kept_prices_are_not_lost() -> None:
     track = Track()
     for number, price in enumerate((100.0, 90.0, 110.0, 101.0)):
-        track.add(make_trade(price, ts=START_NS + number), price, 0, SECOND)
+        track.add(make_trade(price, ts=START_NS + number), 0, SECOND)
     assert track.range(START_NS - 1, START_NS + 10) == (90.0, 110.0)
     assert len(track.times) == 1
 
@@ -66,9 +66,9 @@ def test_a_bars_own_extremes_count_unless_its_beginning_is_known_better() -> Non
     bars, both = Track(), Track()
     for number in range(2):
         candle = bar(number, 90.0, 120.0, 100.0)
-        bars.add(candle, 100.0, 0, SECOND)
-    both.add(make_trade(100.0, ts=START_NS + 30 * SECOND), 100.0, 0, SECOND)
-    both.add(bar(0, 90.0, 120.0, 100.0), 100.0, 0, SECOND)
+        bars.add(candle, 0, SECOND)
+    both.add(make_trade(100.0, ts=START_NS + 30 * SECOND), 0, SECOND)
+    both.add(bar(0, 90.0, 120.0, 100.0), 0, SECOND)
     assert bars.range(START_NS, START_NS + 2 * MINUTE) == (90.0, 120.0)
     assert both.range(START_NS, START_NS + 2 * MINUTE) == (100.0, 100.0)
 

@@ -32,7 +32,7 @@ def labels(prices: list[float], regime: Regime | None = None, first: int = 0) ->
     found = []
     for step, price in enumerate(prices, first):
         regime.take(step * SECOND, price, SETTINGS)
-        found.append(regime.label)
+        found.append(regime.label(SETTINGS))
     return found
 
 
@@ -98,8 +98,8 @@ def test_a_verdict_bears_the_regime_and_a_restart_goes_on_from_where_it_was() ->
         desk.ctx.now += SECOND
         desk.ctx.deliver(desk.brain, make_trade(price, ts=desk.ctx.now, seq=step), EXCHANGE)
     regime = state.decode(desk.brain.snapshot()).markets[BTC].regime
-    assert regime.label in NAMES
+    assert regime.label(SETTINGS) in NAMES
     desk.refresh()
-    assert desk.ask(desk.signal()).regime == regime.label
+    assert desk.ask(desk.signal()).regime == regime.label(SETTINGS)
     desk.restart(desk.brain.snapshot())
-    assert state.decode(desk.brain.snapshot()).markets[BTC].regime.label == regime.label
+    assert state.decode(desk.brain.snapshot()).markets[BTC].regime.label(SETTINGS) == regime.label(SETTINGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from exchanges.model.flow import Direction, Source, Trigger
@@ -35,6 +36,16 @@ class Prices:
                 self._put(symbol, Source.ASK, data.asks[0][0], now)
         else:
             self._put(symbol, Source.LAST, last_price(data), now)
+
+    def absorb(self, data: Sequence[MarketData]) -> None:
+        """Remember what many pieces of data say, each as of when it was received: of each kind the newest prices."""
+        newest: dict[type[MarketData], MarketData] = {}
+        for each in data:
+            if last_price(each) > 0 or isinstance(each, Ticker):
+                newest.pop(type(each), None)
+                newest[type(each)] = each
+        for each in newest.values():
+            self.take(each, each.recv_ns)
 
     def _put(self, symbol: str, source: Source, price: float, now: int) -> None:
         if price > 0:

@@ -177,6 +177,10 @@ class Flows:
             if _watches(flow, data.symbol) and self._state.live:
                 self._step(flow, ctx)
 
+    def absorb(self, data: Sequence[MarketData]) -> None:
+        """Take in data of one symbol while there is no flow."""
+        self._prices.absorb(data)
+
     def run(self, ctx: Context) -> None:
         """Bring every flow on as far as it goes now."""
         if self._state.live:

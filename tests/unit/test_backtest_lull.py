@@ -1,0 +1,257 @@
+"""What is passed over together comes to the same as what is taken one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bigwheel
+from actors.exchange.brain import ExchangeBrain
+from actors.exchange.settings import ExchangeSettings
+from actors.learner.prices import Track
+from actors.messages.orders import Watch
+from actors.risk.market import Market
+from actors.risk.settings import RiskSettings
+from bigwheel.backtests import run as running
+from bigwheel.backtests.result import BacktestResult
+from exchanges.matching.engine import MatchingEngine
+from exchanges.model.market import Bar, MarketData, Quote, Trade, last_price
+from exchanges.paper.books import PaperBooks
+from exchanges.paper.settings import PaperSettings
+from runtime.lifecycle import CaughtUp, Started
+from strategies.strategy import Strategy
+from tests.unit.brain_context import FakeContext
+from tests.unit.brain_samples import make_instrument
+
+BTC, ETH = "bybit:BTCUSDT", "bybit:ETHUSDT"
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+START = 1_767_225_600_000_000_000
+NAMES = ("signals", "orders", "fills", "trades", "equity", "prices")
+
+
+class Fickle(Strategy):
+    """Goes in and out, long and short, at moments that prices decide; asks for timers now and then."""
+
+    def __init__(self) -> None:
+        self.before = 0.0
+        self.rung = 0
+
+    def on_tick(self, data: MarketData) -> None:
+        price, self.before = self.before, last_price(data)
+        odd = int(self.before * 10) % 23
+        if odd == 7 and price:
+            self.signal("buy" if price < self.before else "sell", 0.5 + odd / 50, "odd", move=self.before - price)
+        elif odd == 11 and self.position.quantity:
+            self.exit("even")
+        elif odd == 13:
+            self.timer("later", 90.0)
+
+    def on_timer(self, name: str) -> None:
+        self.rung += 1
+        if self.rung % 3 == 0 and not self.position.quantity:
+            self.buy(0.7, "it rang")
+
+
+@contextlib.contextmanager
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Runs without lulls."""
+    with monkeypatch.context() as patch:
+        made = running.Terms
+        patch.setattr(running, "Terms", lambda *told: made(*told)._replace(lulls=False))
+        yield
+
+
+def walk(seed: int, count: int, price: float, step: float) -> np.ndarray:
+    changes = np.random.default_rng(seed).normal(0, step, count)
+    return np.round(price * np.exp(np.cumsum(changes)), 1)
+
+
+def minute_bars(folder: Path, symbol: str, seed: int, count: int, price: float, step: float, start: int) -> None:
+    closes = walk(seed, count, price, step)
+    opens = np.concatenate([[price], closes[:-1]])
+    columns = {
+        "ts_ns": start + np.arange(count) * MINUTE,
+        "open": opens,
+        "high": np.round(np.maximum(opens, closes) * 1.0003, 1),
+        "low": np.round(np.minimum(opens, closes) * 0.9997, 1),
+        "close": closes,
+        "volume": np.full(count, 40.0),
+    }
+    pq.write_table(pa.table(columns), folder / f"{symbol}.parquet")
+
+
+def trades(folder: Path, symbol: str, seed: int, count: int, price: float) -> None:
+    draw = np.random.default_rng(seed)
+    gaps = draw.choice([0, 3, 40, 900, 20_000], count) * 1_000_000
+    columns = {
+        "ts_ns": START + np.cumsum(gaps),
+        "price": walk(seed + 1, count, price, 0.0003),
+        "size": np.full(count, 0.5),
+        "side": draw.choice(["buy", "sell"], count),
+        "trade_id": [str(number) for number in range(count)],
+    }
+    pq.write_table(pa.table(columns), folder / f"{symbol}.parquet")
+
+
+def both_ways(monkeypatch: pytest.MonkeyPatch, **told: Any) -> tuple[BacktestResult, BacktestResult]:
+    fast = bigwheel.backtest(Fickle, **told)
+    with one_by_one(monkeypatch):
+        slow = bigwheel.backtest(Fickle, **told)
+    return fast, slow
+
+
+def assert_same(fast: BacktestResult, slow: BacktestResult) -> None:
+    for name in NAMES:
+        one, other = getattr(fast, name), getattr(slow, name)
+        assert (one is None) == (other is None)
+        if one is not None:
+            assert one.to_pylist() == other.to_pylist(), name
+    assert fast.summary["messages"] < slow.summary["messages"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bars_of_one_symbol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    minute_bars(tmp_path, "BTCUSDT", seed, 700, 30_000.0, 0.001, START)
+    fast, slow = both_ways(monkeypatch, data=tmp_path, symbols=BTC, seed=seed)
+    assert fast.fills.num_rows > 10 and len(fast.summary["signals"]) > 1
+    assert_same(fast, slow)
+
+
+def test_bars_of_two_symbols_out_of_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    minute_bars(tmp_path, "BTCUSDT", 5, 400, 30_000.0, 0.001, START)
+    minute_bars(tmp_path, "ETHUSDT", 6, 400, 2_000.0, 0.001, START + 17 * SECOND)
+    fast, slow = both_ways(monkeypatch, data=tmp_path, symbols=[BTC, ETH])
+    assert {row["symbol"] for row in fast.fills.to_pylist()} == {BTC, ETH}
+    assert_same(fast, slow)
+
+
+def test_trades_close_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trades(tmp_path, "BTCUSDT", 7, 1_500, 30_000.0)
+    fast, slow = both_ways(monkeypatch, data=tmp_path, symbols=BTC)
+    assert fast.fills.num_rows > 5
+    assert_same(fast, slow)
+
+
+@pytest.mark.parametrize("limits", [{"daily_loss": 60}, {"max_drawdown": 0.0007}])
+def test_a_limit_on_losses_stops_it_at_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: dict[str, float]
+) -> None:
+    minute_bars(tmp_path, "BTCUSDT", 3, 1_700, 30_000.0, 0.003, START)
+    fast, slow = both_ways(monkeypatch, data=tmp_path, symbols=BTC, config={"risk": limits})
+    assert "trading_state" in set(fast.signals["gate"].to_pylist()), "no limit was reached, so nothing was shown"
+    assert_same(fast, slow)
+
+
+# -- the parts -----------------------------------------------------------------------------
+
+
+def some(seed: int, count: int, symbol: str = BTC) -> list[MarketData]:
+    """Bars, trades and quotes of one symbol, numbered from 1, at odd distances; some without a usable price."""
+    draw, at, data = random.Random(seed), START, list[MarketData]()
+    for number in range(1, count + 1):
+        at += draw.choice((0, 1, SECOND, 7 * SECOND, MINUTE, MINUTE, 40 * MINUTE))
+        price = 0.0 if draw.random() < 0.03 else round(100 + draw.random() * 4, 1)
+        head = (symbol, 1, number, at, at)
+        kind = draw.choice(("bar", "trade", "quote", "open"))
+        if kind == "trade":
+            data.append(Trade(*head, price, 1.0, "buy"))
+        elif kind == "quote":
+            data.append(Quote(*head, max(price - 0.1, 0.0), 1.0, price, 2.0))
+        else:
+            begun = (symbol, 1, number, at - MINUTE, at)
+            data.append(Bar(*begun, price, price + 0.2, price - 0.2, price, 3.0, MINUTE, kind == "bar"))
+    return data
+
+
+def portions(data: list[MarketData], seed: int) -> Iterator[list[MarketData]]:
+    draw, at = random.Random(seed), 0
+    while at < len(data):
+        size = draw.randint(1, 40)
+        yield data[at : at + size]
+        at += size
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_a_market_and_a_track_are_the_same_by_portions(seed: int) -> None:
+    data = [each for each in some(seed, 300) if last_price(each) > 0]
+    told = RiskSettings()
+    one, many, track, tracks = Market(), Market(), Track(), Track()
+    for each in data:
+        one.take(each, last_price(each), told)
+        track.add(each, each.recv_ns, 9 * SECOND)
+    for portion in portions(data, seed):
+        many.extend(portion, list(map(last_price, portion)), told)
+        tracks.extend(portion, 9 * SECOND)
+    assert many == one and tracks == track
+    assert many.regime.label(told.regime) == one.regime.label(told.regime)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_a_connection_is_the_same_by_portions(seed: int) -> None:
+    data = some(seed, 200)
+
+    def brain() -> tuple[ExchangeBrain, FakeContext]:
+        made, ctx = ExchangeBrain(ExchangeSettings("bybit", (BTC,), conflate_ns=0)), FakeContext("exchange/bybit")
+        for message in (Started(1, False), CaughtUp(0)):
+            made.receive(message, ctx)
+        ctx.sender = "strategy/x"
+        made.receive(Watch((BTC,), ("Trade", "Bar")), ctx)
+        return made, ctx
+
+    (one, ctx), (many, _) = brain(), brain()
+    for each in data:
+        ctx.now = each.recv_ns
+        one.receive(each, ctx)
+    for portion in portions(data, seed):
+        many.absorb(portion)
+    assert many.snapshot() == one.snapshot()
+    assert many.feed.last == one.feed.last and many.feed._rings == one.feed._rings
+    assert many._flows._prices._seen == one._flows._prices._seen
+    with pytest.raises(ValueError, match="found 1"):
+        many.absorb(data[:1])
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_bars_move_a_market_at_rest_the_same_by_portions(seed: int) -> None:
+    draw = random.Random(seed)
+    moves: list[Bar | float] = [100.0]
+    for number in range(60):
+        o, c = (round(100 + draw.random(), 1) for _ in range(2))
+        at = START + number * MINUTE
+        moves += [o, Bar(BTC, 1, number + 1, at, at + MINUTE, o, max(o, c) + 0.1, min(o, c) - 0.1, c, 2.0, MINUTE)]
+    books = [PaperBooks(PaperSettings(balance=Decimal(1_000), seed=seed), lambda: START) for _ in range(2)]
+    for each in books:
+        each.list((make_instrument(BTC),))
+        each.take(moves[2])
+    for move in moves[3:]:
+        if isinstance(move, Bar):
+            books[0].take(move)
+        else:
+            books[0].open_bar(BTC, move)
+    rest = moves[3:]
+    while rest:
+        size = draw.randint(1, 9)
+        assert books[1].barred(BTC)
+        books[1].pass_bars(BTC, rest[:size])
+        rest = rest[size:]
+    assert _market(books[0].engine) == _market(books[1].engine)
+
+
+def _market(engine: MatchingEngine) -> tuple[Any, ...]:
+    market = engine.markets[BTC]
+    return market.external.generation, market.external.last, market.depth(5)
