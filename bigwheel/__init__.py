@@ -14,10 +14,11 @@ from strategies.strategy import Strategy  # noqa: E402
 
 if TYPE_CHECKING:
     from bigwheel.backtests.run import backtest
+    from bigwheel.reruns.run import rerun
     from bigwheel.runtime import Runtime
     from bigwheel.sweeps.run import sweep
 
-__all__ = ["Runtime", "Signal", "Strategy", "StrategyParams", "backtest", "sweep"]
+__all__ = ["Runtime", "Signal", "Strategy", "StrategyParams", "backtest", "rerun", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,4 +35,8 @@ def __getattr__(name: str) -> Any:
         from bigwheel.sweeps.run import sweep
 
         return sweep
+    if name == "rerun":
+        from bigwheel.reruns.run import rerun
+
+        return rerun
     raise AttributeError(f"module 'bigwheel' has no attribute {name!r}; it offers {', '.join(__all__)}")

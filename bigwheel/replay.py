@@ -26,6 +26,7 @@ from strategies.strategy import Strategy
 
 Progress = Callable[[int], None]
 Builder = Callable[[CellAssignment], Behavior]
+Builders = Callable[[Head, Assignment], Builder]
 
 
 class State(msgspec.Struct, frozen=True):
@@ -107,7 +108,7 @@ def replay(
     actor: str = "",
     inspect: bool = False,
     progress: Progress = lambda size: None,
-    builder: Callable[[Head, Assignment], Builder] | None = None,
+    builder: Builders | None = None,
 ) -> Report:
     """Run tapes again.
 
@@ -125,7 +126,7 @@ def replay(
     report = Report()
     latest: dict[str, tuple[CellPlayer, Cell]] = {}
     for incarnation in found:
-        players = _play(incarnation, window, actor, report, progress, builder or _builder)
+        players = _play(incarnation, window, actor, report, progress, builder or builder_of)
         for player in players:
             tally, cell = player.tally, player.cell
             if tally.messages or tally.skipped or tally.missing:
@@ -147,11 +148,36 @@ def _wanted(name: str, actor: str) -> bool:
     return not actor or name == actor or name.startswith(f"{actor}/")
 
 
-def _builder(head: Head, assignment: Assignment) -> Builder:
+def builder_of(head: Head, assignment: Assignment) -> Builder:
+    """What makes the brains of an incarnation: the ``build`` of its host's class.
+
+    Raises:
+        TapeError: that class hosts no brains of this program.
+        ValueError, ImportError, SupervisionError: it can't be found, or its settings can't be read.
+    """
     owner = load_class(head.actor_class)
     if not (isinstance(owner, type) and issubclass(owner, TradingHost)):
         raise TapeError(f"expected {head.actor_class} to host brains of this program, found that it is another class")
     return owner.builder(assignment)
+
+
+def opened(
+    incarnation: Incarnation, builder: Builders, actor: str = ""
+) -> tuple[Head, Assignment, Builder] | Missing | None:
+    """What an incarnation was, and what makes its brains again; or why that can't be told.
+
+    ``None`` if no brain of ``actor`` is among them (empty: any will do).
+    """
+    head = head_of(incarnation)
+    if head is None:
+        return Missing("none of its files begins as one: what it was can't be told", Cause.DAMAGE)
+    try:
+        assignment = msgspec.msgpack.decode(head.assignment, type=Assignment)
+        if not any(_wanted(cell.name, actor) for cell in assignment.cells):
+            return None
+        return head, assignment, builder(head, assignment)
+    except (BigwheelError, SupervisionError, ValueError, ImportError) as error:
+        return Missing(f"its brains can't be made again: {error}", Cause.DAMAGE)
 
 
 def _play(
@@ -160,24 +186,18 @@ def _play(
     actor: str,
     report: Report,
     progress: Progress,
-    builder: Callable[[Head, Assignment], Builder],
+    builder: Builders,
 ) -> list[CellPlayer]:
     """Run one incarnation; what is missing of it goes into the report."""
     name = f"{incarnation.host}#{incarnation.epoch}"
-    head = head_of(incarnation)
-    if head is None:
-        what = Missing("none of its files begins as one: what it was can't be told", Cause.DAMAGE)
-        report.missing.append((name, what))
+    told = opened(incarnation, builder, actor)
+    if told is None:
+        progress(incarnation.size)
         return []
-    try:
-        assignment = msgspec.msgpack.decode(head.assignment, type=Assignment)
-        if not any(_wanted(cell.name, actor) for cell in assignment.cells):
-            progress(incarnation.size)
-            return []
-        build = builder(head, assignment)
-    except (BigwheelError, SupervisionError, ValueError, ImportError) as error:
-        report.missing.append((name, Missing(f"its brains can't be made again: {error}", Cause.DAMAGE)))
+    if isinstance(told, Missing):
+        report.missing.append((name, told))
         return []
+    head, assignment, build = told
     players = {
         number: CellPlayer(
             cell.name,

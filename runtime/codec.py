@@ -49,7 +49,8 @@ def decode(data: bytes | memoryview | msgspec.Raw) -> Message:
     Raises:
         DecodeError: the bytes are no message of a known type; the text says what was found.
     """
-    view = memoryview(data)
+    # A view of bytes is no faster to read than they are, and has to be made.
+    view = data if type(data) is bytes else memoryview(data)
     first = view[0] if len(view) else -1
     for attempt in (0, 1):
         decoder = _decoders.arrays if first in (0xDC, 0xDD) or 0x90 <= first <= 0x9F else _decoders.maps

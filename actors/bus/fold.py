@@ -92,21 +92,23 @@ def policy_key(issued: PolicyIssued) -> str:
 
 def _touch(ledger: Ledger, event: Message, seq: int) -> None:
     signal_id = getattr(event, "signal_id", "")
-    known = ledger.live.get(signal_id) or ledger.closed.get(signal_id)
-    if known is not None:
-        known.seq = seq
+    if signal_id:
+        known = ledger.live.get(signal_id) or ledger.closed.get(signal_id)
+        if known is not None:
+            known.seq = seq
 
 
 def _generated(ledger: Ledger, settings: BusSettings, event: Generated, seq: int, ts: int) -> None:
     ledger.live[event.signal_id] = Live(event.signal, SignalState.GENERATED, ts, ts, seq)
-    _total(ledger, SignalState.GENERATED)
+    _total(ledger, Generated)
 
 
 def _step(ledger: Ledger, settings: BusSettings, event: SignalEvent, seq: int, ts: int) -> None:
     live = ledger.live.get(event.signal_id)
     if live is None:
         return
-    state = STATE_OF[type(event)]
+    kind = type(event)
+    state = STATE_OF[kind]
     if isinstance(event, Evaluating):
         live.attempts, live.asked_ns = event.attempt, ts
     elif isinstance(event, Approved):
@@ -116,7 +118,7 @@ def _step(ledger: Ledger, settings: BusSettings, event: SignalEvent, seq: int, t
             ledger.flows[event.signal_id] = Frame(event.order)
     if live.state is not state:
         live.state, live.since_ns, live.stuck = state, ts, False
-        _total(ledger, state)
+        _total(ledger, kind)
 
 
 def _end(ledger: Ledger, settings: BusSettings, event: SignalEvent, seq: int, ts: int) -> None:
@@ -139,7 +141,7 @@ def _end(ledger: Ledger, settings: BusSettings, event: SignalEvent, seq: int, ts
         filled=live.filled,
         flowed=live.order is not None and live.order.flow is not None,
     )
-    _total(ledger, state)
+    _total(ledger, type(event))
     _forget(ledger, settings, ts)
 
 
@@ -157,7 +159,7 @@ def _learned(ledger: Ledger, settings: BusSettings, event: Learned, seq: int, ts
     closed = ledger.closed.get(event.signal_id)
     if closed is not None and closed.state is not SignalState.LEARNED:
         closed.state = SignalState.LEARNED
-        _total(ledger, SignalState.LEARNED)
+        _total(ledger, Learned)
 
 
 def _lesson(ledger: Ledger, settings: BusSettings, event: Lesson, seq: int, ts: int) -> None:
@@ -273,9 +275,13 @@ def _restarted(ledger: Ledger, settings: BusSettings, event: ActorRestarted, seq
     ledger.incarnations[event.name] = event.epoch
 
 
-def _total(ledger: Ledger, state: SignalState) -> None:
-    ledger.totals[state.value] = ledger.totals.get(state.value, 0) + 1
+def _total(ledger: Ledger, kind: type[SignalEvent]) -> None:
+    name, totals = _NAMES[kind], ledger.totals
+    totals[name] = totals.get(name, 0) + 1
 
+
+_NAMES = {kind: state.value for kind, state in STATE_OF.items()}
+"""The names of states by what leads to them: asking an enumeration for one costs as much as all else here."""
 
 _Fold = Callable[[Ledger, BusSettings, Any, int, int], None]
 

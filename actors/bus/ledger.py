@@ -12,10 +12,24 @@ from actors.bus.lifecycle import OPEN
 from actors.messages.control import TradingStateChanged
 from actors.messages.orders import ExchangeState, FlowEnded, SymbolHalted
 from actors.messages.signals import ApprovedOrder
+from actors.window import window
 from exchanges.model.order import Order
 from strategies.signal import Signal, SignalState
 
 VERSION = 1
+_WINDOWS = (
+    "adoptions",
+    "closed",
+    "controls",
+    "executions",
+    "orders",
+    "payments",
+    "policies",
+    "repairs",
+    "reports",
+    "withdrawn",
+)
+"""What of a ledger is forgotten from its oldest entry on."""
 
 
 class Live(msgspec.Struct):
@@ -92,6 +106,10 @@ class Ledger(msgspec.Struct):
     adoptions: dict[str, int] = {}
     flows: dict[str, Frame] = {}
     withdrawn: dict[str, int] = {}
+
+    def __post_init__(self) -> None:
+        for name in _WINDOWS:
+            setattr(self, name, window(getattr(self, name)))
 
     def last_seq(self, signal_id: str) -> int:
         """The sequence number of the signal's previous record, 0 if there is none."""

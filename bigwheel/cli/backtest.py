@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bigwheel.backtests.result import BacktestResult
 from bigwheel.backtests.run import backtest as run
+from bigwheel.cli import rerun
 from bigwheel.cli.options import AsJson
 from bigwheel.errors import UsageError
 from bigwheel.reports import write_report
@@ -21,9 +22,12 @@ from exchanges.paper.settings import Depth
 
 
 def backtest(
-    strategy: Annotated[str, typer.Argument(help="A built-in strategy, module:Class or file.py:Class.")],
-    data: Annotated[Path, typer.Option("--data", help="A catalog, a recording, or a Parquet or CSV file.")],
-    symbols: Annotated[str, typer.Option("--symbols", help="Comma-separated: bybit:BTCUSDT,bybit:ETHUSDT.")],
+    ctx: typer.Context,
+    strategy: Annotated[str, typer.Argument(help="A built-in strategy, module:Class or file.py:Class.")] = "",
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A catalog, a recording, or a Parquet or CSV file.")
+    ] = None,
+    symbols: Annotated[str, typer.Option("--symbols", help="Comma-separated: bybit:BTCUSDT,bybit:ETHUSDT.")] = "",
     since: Annotated[str, typer.Option("--from", help="The first moment (2026-11-01, UTC). Default: all.")] = "",
     until: Annotated[str, typer.Option("--to", help="The moment after the last one.")] = "",
     param: Annotated[list[str] | None, typer.Option("--param", help="fast=10; may be given again.")] = None,
@@ -36,12 +40,22 @@ def backtest(
     depth: Annotated[Depth, typer.Option("--depth", help="What is made up: exact is without a spread.")] = "synthetic",
     out: Annotated[Path | None, typer.Option("--out", help="A folder for the tables and summary.json.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="A folder for report.html and figures.json.")] = None,
+    session: Annotated[
+        Path | None, typer.Option("--session", help="Instead: a finished session's folder, run again and compared.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a strategy on recorded data, by the brains that trade live, and say what came of it."""
+    """Run a strategy on recorded data, by the brains that trade live, and say what came of it.
+
+    With --session STORE: run a finished session again on its recorded market data and venue answers, and compare
+    signals and orders. Exit status 1 if they differ, or if anything is damaged or missing.
+    """
+    if session is not None:
+        rerun.show(ctx, session, as_json=as_json)
+        return
     result = run(
         strategy,
-        data=data,
+        data=_told(strategy, data, symbols),
         symbols=symbols,
         start=since or None,
         end=until or None,
@@ -63,6 +77,15 @@ def backtest(
         _show(result)
         if page is not None:
             terminal().print(f"report: {page}", soft_wrap=True)
+
+
+def _told(strategy: str, data: Path | None, symbols: str) -> Path:
+    """The market data, where all is told that a run needs."""
+    if not strategy or data is None or not symbols:
+        raise UsageError(
+            "expected STRATEGY with --data and --symbols, or --session STORE; see bigwheel backtest --help"
+        )
+    return data
 
 
 def _param(text: str) -> tuple[str, Any]:

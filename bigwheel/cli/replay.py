@@ -44,13 +44,13 @@ def replay(
     window = replays.window_of(store, since, until, at)
     # What a brain failed on fails again, and is compared: it is no news.
     logging.getLogger(cell.__name__).setLevel(logging.CRITICAL + 1)
-    with _bar() as bar:
+    with reading() as bar:
         task = bar.add_task("replay", total=sum(incarnation.size for incarnation in found))
         report = replays.replay(
             found, window, actor=actor, inspect=bool(at), progress=lambda size: bar.advance(task, size)
         )
     if as_json:
-        typer.echo(_json({"ok": report.ok, **msgspec.to_builtins(report)}))
+        typer.echo(as_text({"ok": report.ok, **msgspec.to_builtins(report)}))
     else:
         _show(report, inspected=bool(at))
     if not report.ok:
@@ -65,18 +65,18 @@ def _fold(store: Path, since: int, until: int, at: str, actor: str, *, as_json: 
         )
     if at and not at.isdigit():
         raise UsageError(f"expected --at with the number of a record where the journal is folded, found {at!r}")
-    with _bar() as bar:
+    with reading() as bar:
         task = bar.add_task("fold", total=None)
         fold = folding.refold(store, until=int(at) if at else until, progress=lambda count: bar.advance(task, count))
     if as_json:
-        typer.echo(_json({"ok": fold.ok, **msgspec.to_builtins(fold)}))
+        typer.echo(as_text({"ok": fold.ok, **msgspec.to_builtins(fold)}))
     else:
         if not asked:
             typer.echo("no tapes were kept (audit.enabled): the journal is folded alone")
         for line in folding.lines(fold):
             typer.echo(line)
         if at:
-            typer.echo(_json(fold.ledger))
+            typer.echo(as_text(fold.ledger))
     if not fold.ok:
         raise typer.Exit(1)
 
@@ -88,17 +88,18 @@ def _show(report: replays.Report, *, inspected: bool) -> None:
         return
     for state in report.states:
         typer.echo(f"{state.actor}#{state.epoch} after {state.messages} messages, the last at {stamp(state.last_ns)}")
-        typer.echo(_json({"status": state.status, "state": state.state, "attributes": state.attributes}))
+        typer.echo(as_text({"status": state.status, "state": state.state, "attributes": state.attributes}))
     if not report.ok:
         typer.echo(replays.lines(report)[-1])
 
 
-def _json(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """``value`` as JSON to read."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
-def _bar() -> Progress:
-    """Shown in a terminal, on standard error, and gone when it is done."""
+def reading() -> Progress:
+    """How far it has read: shown in a terminal, on standard error, and gone when it is done."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

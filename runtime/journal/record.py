@@ -34,6 +34,8 @@ _upcasters: dict[tuple[str, int], Upcaster] = {}
 schema_versions: dict[str, int] = {}
 """The version an event class is written with, where that is not 1."""
 
+_version = schema_versions.get
+
 
 class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A committed event. Fields are only ever added at the end, with defaults.
@@ -89,7 +91,7 @@ class Brief(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def event(self) -> Message:
         """The event, decoded anew at each access."""
-        return codec.decode(_current(self))
+        return codec.decode(self.body if self.version == _version(self.kind, 1) else _upcast(self))
 
 
 encode_fields = msgspec.msgpack.Encoder().encode
@@ -187,7 +189,7 @@ def document(record: Record) -> Any:
 
 def _current(record: Record | Brief) -> bytes:
     """The body in today's schema."""
-    return record.body if record.version == schema_versions.get(record.kind, 1) else _upcast(record)
+    return record.body if record.version == _version(record.kind, 1) else _upcast(record)
 
 
 def _upcast(record: Record | Brief) -> bytes:

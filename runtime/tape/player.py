@@ -17,6 +17,7 @@ from runtime.behavior import Behavior
 from runtime.errors import BigwheelError, DecodeError
 from runtime.host.cell import Cell, Effect, Parcel, Send, Timer
 from runtime.lanes import Lane
+from runtime.message import Message
 from runtime.tape.format import BEGIN, FOREVER, Frame
 from runtime.tape.reader import Cause, Missing
 from runtime.tape.tape import digest_of
@@ -164,17 +165,22 @@ class CellPlayer:
         cell.step()
         tally.messages += 1
         if frame.now >= self._window.since and not self._same(frame):
-            tally.difference = Difference(
-                tally.actor,
-                tally.epoch,
-                tally.messages,
-                frame.now,
-                frame.sender,
-                repr(message),
-                recorded_lines(bytes(frame.extra)),
-                made_lines(self._made, self._error),
-            )
-            self.over = True
+            self._differed(frame, message)
+
+    def _differed(self, frame: Frame, message: Message) -> None:
+        """The first other decision ends the tape: what follows comes from it."""
+        tally = self.tally
+        tally.difference = Difference(
+            tally.actor,
+            tally.epoch,
+            tally.messages,
+            frame.now,
+            frame.sender,
+            repr(message),
+            recorded_lines(bytes(frame.extra)),
+            made_lines(self._made, self._error),
+        )
+        self.over = True
 
     def _same(self, frame: Frame) -> bool:
         extra = bytes(frame.extra)

@@ -13,6 +13,8 @@ import pytest
 import ray
 
 from actors.messages.learning import FeedbackIssued
+from bigwheel.reruns.report import lines
+from bigwheel.reruns.run import rerun
 from tests.integration.stage import (
     EVERY,
     STARTING_CASH,
@@ -225,3 +227,15 @@ def test_after_everything_was_killed_the_next_start_ends_consistent(history: His
     assert ended.risk_positions() == truth
     assert ended.openings() == sorted(SYMBOLS)
     assert ended.journal_cash() == ended.venue_cash() == round(Decimal(history.recovered.overview["cash"]), 8)
+
+
+def test_the_session_as_a_backtest_gives_the_same_signals_and_orders(history: History) -> None:
+    """Through an orderly stop, a resumption and a ``kill -9`` of everything."""
+    found = rerun(history.ended.store)
+    text = "\n".join(lines(found))
+    assert found.ok, text
+    assert found.signals.equal == found.signals.recorded > 6, text
+    assert found.orders.equal == found.orders.recorded > 3, text
+    assert found.signals.states["EXECUTED"] > 3 and found.signals.states["BLOCKED"] > 0, text
+    assert found.anew["records"] > found.borrowed, text
+    assert found.lives > 2 * found.actors, text

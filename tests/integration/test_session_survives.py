@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from bigwheel import refold as folding
 from bigwheel.replay import lines, replay, tapes, window_of
 from tests.integration.stage import EVERY, SYMBOLS, Evidence, Json, Stage, brain_positions, on_stage, settings
+from tests.unit.front_door import bigwheel
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -124,6 +126,15 @@ def test_a_replay_decides_everything_the_same_again_through_all_restarts(afterma
     lives = {(tally.actor, tally.epoch) for tally in report.tallies if tally.compared}
     assert len(lives) > len(VICTIMS)
     assert sum(tally.compared for tally in report.tallies) > len(evidence.records)
+
+
+def test_as_a_backtest_it_gives_the_same_signals_and_orders_through_all_restarts(aftermath: Aftermath) -> None:
+    answer = bigwheel("backtest", "--session", aftermath.evidence.store, "--json")
+    found = json.loads(answer.out)
+    assert answer.status == 0 and found["ok"], found
+    assert found["signals"]["equal"] == found["signals"]["recorded"] > len(VICTIMS)
+    assert found["orders"]["equal"] == found["orders"]["recorded"] >= len(aftermath.evidence.venue["orders"])
+    assert found["anew"]["records"] > found["borrowed"]
 
 
 def test_what_the_bus_and_risk_knew_at_a_record_is_shown(aftermath: Aftermath) -> None:

@@ -1,6 +1,6 @@
-"""Simulated histories with a tape of every process, and their replay.
+"""Simulated histories with a tape of every process, their replay and their re-run.
 
-Use it as ``from tests.simulation.taped import taped, replayed``.
+Use it as ``from tests.simulation.taped import taped, replayed, rerun``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from pathlib import Path
 
 import msgspec
 
-from bigwheel.replay import Builder, Report, replay, tapes
+from bigwheel.replay import Builder, Builders, Report, replay, tapes
+from bigwheel.reruns.report import Rerun
+from bigwheel.reruns.run import rerun_of
 from bigwheel.simulations.scenario import Scenario
 from bigwheel.simulations.script import Script
 from runtime.behavior import Behavior
+from runtime.journal.memory import MemoryJournal
 from runtime.simulation.faults import SECOND
 from runtime.simulation.process import Process
 from runtime.supervision.assignment import Assignment, CellAssignment
@@ -22,7 +25,19 @@ from runtime.tape.player import Window
 from runtime.tape.tape import Tape
 from runtime.tape.writer import TapeWriter
 
-Brains = dict[str, Callable[[], Behavior]]
+
+class Brains(dict[str, Callable[[], Behavior]]):
+    """How each cell's brain is made, and the ``journal`` its bus has written."""
+
+    journal: MemoryJournal
+
+    def but(self, name: str, build: Callable[[], Behavior]) -> Brains:
+        """The same with another brain under ``name``."""
+        other = Brains({**self, name: build})
+        other.journal = self.journal
+        return other
+
+
 WHOLE = Window()
 
 
@@ -53,13 +68,25 @@ def taped(store: Path, seed: int, seconds: float, rules: TapeRules) -> Brains:
         world.run(int(seconds * SECOND))
     finally:
         world.close()
-    return {cell.name: cell.build for spec in world.specs.values() for cell in spec.cells}
+    brains = Brains({cell.name: cell.build for spec in world.specs.values() for cell in spec.cells})
+    brains.journal = MemoryJournal(world.shelf)
+    return brains
 
 
 def replayed(store: Path, brains: Brains, *, window: Window = WHOLE, actor: str = "") -> Report:
     """Run the tapes in ``store`` through ``brains``."""
+    return replay(tapes(store), window, actor=actor, builder=builder_of(brains), inspect=window.until != FOREVER)
+
+
+def rerun(store: Path, brains: Brains) -> Rerun:
+    """Run all ``brains`` together on the tapes in ``store``."""
+    return rerun_of(tapes(store), brains.journal, builder_of(brains))
+
+
+def builder_of(brains: Brains) -> Builders:
+    """What makes ``brains`` of the incarnations that are on tape."""
 
     def builder(head: Head, assignment: Assignment) -> Builder:
         return lambda cell: brains[cell.name]()
 
-    return replay(tapes(store), window, actor=actor, builder=builder, inspect=window.until != FOREVER)
+    return builder

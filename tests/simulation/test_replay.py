@@ -88,7 +88,7 @@ class _Wordy:
 
 def test_a_brain_that_was_changed_is_found_out_at_its_first_other_decision(history: History) -> None:
     sound = history.brains[names.RISK]
-    report = replayed(history.store, {**history.brains, names.RISK: lambda: Changed(sound())})
+    report = replayed(history.store, history.brains.but(names.RISK, lambda: Changed(sound())))
     different = [tally for tally in report.tallies if tally.difference is not None]
     assert {tally.actor for tally in different} == {names.RISK}
     found = different[0]

@@ -1,0 +1,1 @@
+"""Re-runs: all brains of a finished session together, on what its tapes say came from outside."""
