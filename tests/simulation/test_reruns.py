@@ -14,7 +14,6 @@ from actors import names
 from actors.messages.signals import Evaluate, Verdict
 from bigwheel.reruns.effects import paired, told
 from bigwheel.reruns.report import lines
-from bigwheel.simulations.scenario import EXCHANGE
 from exchanges.model.market import MarketData, Trade
 from exchanges.model.venue import CommandResult, Outcome
 from runtime import codec
@@ -24,6 +23,8 @@ from runtime.lanes import Delivery
 from runtime.message import Message
 from runtime.tape.format import FRAMES, Damage, Frame, TapeRules, decode_sections, folder_of, pack, preamble, scan
 from tests.simulation.taped import Brains, rerun, taped
+
+EXCHANGE = names.exchange("bybit")
 
 RULES = TapeRules(enabled=True)
 SECONDS = 4.0
