@@ -16,7 +16,15 @@ from bigwheel.panic import adapter_of
 from conf import load
 from exchanges.interface import Exchange
 from exchanges.model.order import OrderType, Side, TimeInForce
-from exchanges.model.venue import Command, CommandResult, FetchState, PlaceOrder, StreamStatus, VenueState
+from exchanges.model.venue import (
+    Command,
+    CommandResult,
+    FetchState,
+    InstrumentsReport,
+    PlaceOrder,
+    StreamStatus,
+    VenueState,
+)
 from exchanges.simulators.alpaca import AlpacaSimulator
 from exchanges.simulators.bybit import BybitSimulator
 from exchanges.simulators.kalshi import KalshiSimulator
@@ -63,11 +71,13 @@ class Client:
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange, self.got = exchange, asyncio.Queue[Message]()
-        self.up = asyncio.Event()
+        self.up, self.listed = asyncio.Event(), asyncio.Event()
 
     def take(self, message: Message) -> None:
         if isinstance(message, StreamStatus) and message.stream == "private" and message.up:
             self.up.set()
+        if isinstance(message, InstrumentsReport):
+            self.listed.set()
         if isinstance(message, CommandResult | VenueState):
             self.got.put_nowait(message)
 
@@ -83,6 +93,8 @@ async def _state(name: str, store: Path, config: Path, *orders: PlaceOrder) -> V
     await client.exchange.connect([symbol], client.take)
     try:
         await asyncio.wait_for(client.up.wait(), 30)
+        # An adapter refuses what it does not know, and either may come first.
+        await asyncio.wait_for(client.listed.wait(), 30)
         for order in orders:
             answer = await client.ask(order)
             assert answer.outcome.value == "accepted", answer
