@@ -77,7 +77,7 @@ def _take(ledger: Ledger, record: Record) -> None:
     """Fold a record; a step of a signal that was never generated there makes no row."""
     event = record.event
     if not isinstance(event, SignalEvent) or isinstance(event, Generated) or event.signal_id in ledger.signals:
-        ledger.written(record, event)
+        ledger.written(record.entry(), event)
 
 
 def _ledger() -> Ledger:
