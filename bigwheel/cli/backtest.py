@@ -70,13 +70,18 @@ def backtest(
     )
     if out is not None:
         result.write(out)
+    _say(result, report, as_json=as_json)
+
+
+def _say(result: BacktestResult, report: Path | None, *, as_json: bool) -> None:
+    """Write the report, if one is wanted, and print the figures."""
     page = write_report(result, report) if report is not None else None
     if as_json:
         typer.echo(json.dumps({"strategy": result.strategy, "params": result.params, **result.summary}, indent=2))
-    else:
-        _show(result)
-        if page is not None:
-            terminal().print(f"report: {page}", soft_wrap=True)
+        return
+    _show(result)
+    if page is not None:
+        terminal().print(f"report: {page}", soft_wrap=True)
 
 
 def _told(strategy: str, data: Path | None, symbols: str) -> Path:
