@@ -37,7 +37,7 @@ from strategies.strategy import Strategy
 from tests.unit.backtest_floor import Floor
 from tests.unit.paper_bench import limit, market, perpetual, trade
 from tests.unit.test_backtest import BTC, MINUTE, START, bars, steps
-from tests.unit.test_backtest_conduct import new_york
+from tests.unit.test_backtest_hours import new_york
 
 MS = 1_000_000
 FAR = Latency(order_ns=5 * MS, answer_ns=7 * MS)
