@@ -142,10 +142,15 @@ class ExchangeBrain:
     # -- many at once ----------------------------------------------------------------------
 
     @property
-    def idle(self) -> bool:
-        """Whether no order, flow, report or panic is under way."""
+    def quiet(self) -> bool:
+        """Whether no order, report or flow is under way."""
         state = self.state
-        return not (state.active or state.unconfirmed or state.flows or state.panic or state.fetch_sent_ns)
+        return not (state.active or state.unconfirmed or state.flows)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is quiet, and neither in a panic nor waiting for the venue's state."""
+        return self.quiet and not (self.state.panic or self.state.fetch_sent_ns)
 
     @property
     def due_ns(self) -> int:

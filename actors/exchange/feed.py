@@ -7,7 +7,7 @@ Who asked for the latest alone gets the first piece of a kind and symbol at once
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -54,7 +54,7 @@ class Feed:
         self._settings = settings
         self._state = state
         self.last: dict[str, float] = {}
-        self._rings: dict[str, deque[MarketData]] = {}
+        self._rings: defaultdict[str, deque[MarketData]] = defaultdict(lambda: deque(maxlen=settings.ring))
         self._armed = False
         self._watchers: dict[str, _Watcher] = {}
         self._by_symbol: dict[str, list[_Watcher]] = {}
@@ -69,10 +69,7 @@ class Feed:
         seqs = self._state.seqs
         seq = seqs[symbol] = seqs.get(symbol, 0) + 1
         numbered = msgspec.structs.replace(data, epoch=ctx.epoch, seq=seq)
-        ring = self._rings.get(symbol)
-        if ring is None:
-            ring = self._rings[symbol] = deque(maxlen=self._settings.ring)
-        ring.append(numbered)
+        self._rings[symbol].append(numbered)
         price = last_price(numbered)
         if price:
             self.last[symbol] = price
@@ -106,10 +103,7 @@ class Feed:
         if last.seq != before + len(data):
             raise ValueError(f"expected {symbol} up to number {before + len(data)}, found {last.seq}")
         seqs[symbol] = last.seq
-        ring = self._rings.get(symbol)
-        if ring is None:
-            ring = self._rings[symbol] = deque(maxlen=self._settings.ring)
-        ring.extend(data)
+        self._rings[symbol].extend(data)
         price = next(filter(None, map(last_price, reversed(data))), 0.0)
         if price:
             self.last[symbol] = price

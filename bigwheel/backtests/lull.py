@@ -173,15 +173,12 @@ class Lull:
     def _look(self, by_symbol: dict[str, list[MarketData]]) -> None:
         """Bring the risk supervisor up to date, with the looks its timer would have taken on the way."""
         told = [self._for(data, "risk") for data in by_symbol.values()]
-        if not self._risk.held:
-            for data in told:
-                self._risk.absorb(data)
-            return
         data = told[0] if len(told) == 1 else sorted(chain.from_iterable(told), key=lambda each: each.recv_ns)
-        due, period = self._driver.period(names.RISK)
         looks, turn = [], -1
-        # The timer comes round before data that are there a turn later than those before.
-        for place, each in enumerate(data):
+        due, period = self._driver.period(names.RISK)
+        # The timer comes round before data that are there a turn later than those before; where nothing is held it
+        # has nothing to note.
+        for place, each in enumerate(data if self._risk.held else ()):
             passed = (each.recv_ns - 1 - due) // period
             if passed > turn:
                 turn = passed

@@ -18,6 +18,7 @@ from actors.exchange.configuration import connection
 from actors.learner.brain import KINDS as LEARNER_KINDS
 from actors.learner.brain import LearnerBrain
 from actors.learner.configuration import terms
+from actors.risk.book import DAY_NS
 from actors.risk.brain import KINDS as RISK_KINDS
 from actors.risk.brain import RiskBrain
 from actors.risk.configuration import limits
@@ -40,7 +41,6 @@ from runtime.lanes import Delivery
 from strategies.strategy import Strategy
 
 SECOND = 1_000_000_000
-DAY_NS = 86_400 * SECOND
 LEAD_NS = 10 * SECOND
 """How long before the first piece of data everything starts, so that the connections are reconciled by then."""
 
@@ -100,10 +100,7 @@ class Session:
 
     def _quiet(self) -> bool:
         """Whether nothing is under way: no signal, no order, no flow."""
-        if self.ledger.under_way:
-            return False
-        states = (brain.state for brain in self._exchanges.values())
-        return not any(state.active or state.unconfirmed or state.flows for state in states)
+        return not self.ledger.under_way and all(brain.quiet for brain in self._exchanges.values())
 
     # -- the run ---------------------------------------------------------------------------
 

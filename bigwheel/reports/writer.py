@@ -13,7 +13,7 @@ import pyarrow as pa
 from bigwheel.reports.figures import figures
 from bigwheel.reports.page import page
 from bigwheel.reports.result import BacktestResult
-from exchanges.recording.files import make_folder, sync
+from exchanges.recording.files import make_folder, sync, write_synced
 
 PAGE, FIGURES = "report.html", "figures.json"
 
@@ -42,7 +42,7 @@ def write_report(
     drafts = {folder / name: folder / f".{name}.{os.getpid()}" for name in texts}
     try:
         for draft, text in zip(drafts.values(), texts.values(), strict=True):
-            _write(draft, text)
+            write_synced(draft, text)
         for target, draft in drafts.items():
             os.replace(draft, target)
     finally:
@@ -50,10 +50,3 @@ def write_report(
             draft.unlink(missing_ok=True)
     sync(folder)
     return folder / PAGE
-
-
-def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())

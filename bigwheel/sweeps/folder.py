@@ -23,7 +23,7 @@ from bigwheel.backtests.result import BacktestResult
 from bigwheel.sweeps.errors import SweepError
 from bigwheel.sweeps.identity import differences, listed
 from bigwheel.sweeps.trial import Case, Metrics, Outcome
-from exchanges.recording.files import make_folder, sync
+from exchanges.recording.files import make_folder, sync, write_synced
 
 MANIFEST, LOG, TABLES, DATA = "sweep.json", "runs.jsonl", "tables", "data"
 _DRAFT = ".draft-"
@@ -205,9 +205,6 @@ def _read(path: Path) -> dict[str, Any]:
 def write_whole(path: Path, text: str) -> None:
     """Write a file that is there as a whole or not at all."""
     draft = path.with_name(f"{_DRAFT}{path.name}")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    write_synced(draft, text)
     os.replace(draft, path)
     sync(path.parent)

@@ -70,6 +70,14 @@ class Draft:
         self._hidden.unlink(missing_ok=True)
 
 
+def write_synced(path: Path, text: str) -> None:
+    """Write a text file, and have what is in it on the disk; its name may not be yet: see ``sync``."""
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def sync(folder: Path) -> None:
     """Have the names in ``folder`` on the disk."""
     handle = os.open(folder, os.O_RDONLY)

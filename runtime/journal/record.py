@@ -91,7 +91,7 @@ class Brief(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def event(self) -> Message:
         """The event, decoded anew at each access."""
-        return codec.decode(self.body if self.version == _version(self.kind, 1) else _upcast(self))
+        return codec.decode(_current(self))
 
 
 encode_fields = msgspec.msgpack.Encoder().encode

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,6 +37,17 @@ class Brains(dict[str, Callable[[], Behavior]]):
         other = Brains({**self, name: build})
         other.journal = self.journal
         return other
+
+
+RULES = TapeRules(enabled=True)
+SECONDS = 4.0
+
+
+class History(NamedTuple):
+    """A taped run: where its tapes are, and how its brains are made."""
+
+    store: Path
+    brains: Brains
 
 
 WHOLE = Window()

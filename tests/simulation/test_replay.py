@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
-import pytest
 
 from actors import names
 from actors.messages.signals import Verdict
@@ -18,25 +16,10 @@ from runtime.simulation.world import START_NS
 from runtime.tape.format import TapeRules
 from runtime.tape.player import Window
 from runtime.tape.reader import Cause
-from tests.simulation.taped import Brains, replayed, taped
+from tests.simulation.taped import SECONDS, History, replayed, taped
 
-RULES = TapeRules(enabled=True)
 TRADERS = [trader.cell for trader in LAYOUTS["trading"].traders]
 KINDS = {names.BUS, names.RISK, names.LEARNER, names.exchange("bybit"), *TRADERS}
-SECONDS = 4.0
-
-
-class History(NamedTuple):
-    """A taped run: where its tapes are, and how its brains are made."""
-
-    store: Path
-    brains: Brains
-
-
-@pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    store = tmp_path_factory.mktemp("history")
-    return History(store, taped(store, 7, SECONDS, RULES))
 
 
 def test_every_kind_of_brain_decides_the_same_again(history: History) -> None:

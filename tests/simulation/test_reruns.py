@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -22,25 +21,9 @@ from runtime.host.cell import Send, Timer
 from runtime.lanes import Delivery
 from runtime.message import Message
 from runtime.tape.format import FRAMES, Damage, Frame, TapeRules, decode_sections, folder_of, pack, preamble, scan
-from tests.simulation.taped import Brains, rerun, taped
+from tests.simulation.taped import RULES, SECONDS, History, rerun, taped
 
 EXCHANGE = names.exchange("bybit")
-
-RULES = TapeRules(enabled=True)
-SECONDS = 4.0
-
-
-class History(NamedTuple):
-    """A taped run: where its tapes are, and how its brains are made."""
-
-    store: Path
-    brains: Brains
-
-
-@pytest.fixture(scope="module")
-def history(tmp_path_factory: pytest.TempPathFactory) -> History:
-    store = tmp_path_factory.mktemp("history")
-    return History(store, taped(store, 7, SECONDS, RULES))
 
 
 @pytest.fixture
