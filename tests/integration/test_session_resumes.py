@@ -70,6 +70,7 @@ def _brains(stage: Stage) -> dict[str, Json]:
 def _at_rest(stage: Stage) -> Picture:
     stage.act("halt")
     stage.trading("HALTED")
+    until(lambda: stage.overview().get("signals", {}).get("BLOCKED"), 30, "a signal the halt blocks")
     stage.settle()
     return Picture(stage.overview(), stage.venue(), _brains(stage), Evidence(stage.store, stage.venue()))
 
