@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 SIGNAL_ORDER = ("GENERATED", "EVALUATING", "APPROVED", "EXECUTING", "EXECUTED", "BLOCKED", "EXPIRED", "LEARNED")
 MOST_ROWS = 20
+UNBOUND = 1_000
+"""Characters in a line of output that nobody looks at in a terminal."""
 
 
 def terminal(**options: Any) -> Console:
-    """The console everything is printed on. What looks like markup is someone's text: it is shown as it is."""
-    return Console(markup=False, highlight=False, **options)
+    """The console everything is printed on. What looks like markup is someone's text: it is shown as it is.
+
+    Where the output goes to a file or another program, rows are as wide as they need to be.
+    """
+    console = Console(markup=False, highlight=False, **options)
+    if not console.is_terminal and "COLUMNS" not in os.environ and "width" not in options:
+        console.width = UNBOUND
+    return console
+
+
+def ids(header: str) -> Column:
+    """A column of what is copied into another command: never cut, other columns give way."""
+    return Column(header, no_wrap=True, overflow="fold")
 
 
 def render(overview: dict[str, Any], *, url: str = "", dashboard: str = "") -> RenderableType:

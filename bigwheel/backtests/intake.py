@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bigwheel.backtests.errors import BacktestError
 from exchanges.catalog.importing import import_rows
-from exchanges.catalog.loading import capitals, load
+from exchanges.catalog.loading import capitals, files_of, load
 from exchanges.catalog.shaping import Told
 from exchanges.catalog.validation import Limits
 from exchanges.recording.reader import recorded
@@ -32,7 +32,7 @@ def take_in(path: Path, symbols: Sequence[str], root: Path) -> None:
     """Take the data of ``symbols`` from a file, or a folder of files, into a catalog at ``root``.
 
     Raises:
-        BacktestError: something in them can't be right, or the file is named after another symbol.
+        BacktestError: something in them can't be right, or the one file is named after another symbol.
         DataError: it can't be read.
     """
     _ensure_named(path, symbols)
@@ -56,7 +56,8 @@ def _ensure_named(path: Path, symbols: Sequence[str]) -> None:
     Raises:
         BacktestError: it would be.
     """
-    named = capitals(path) if path.is_file() else []
+    files = [path] if path.is_file() else files_of(path)
+    named = capitals(files[0]) if len(files) == 1 else []
     natives = {"".join(filter(str.isalnum, symbol.partition(":")[2])) for symbol in symbols}
     if named and not natives & set(named):
         raise BacktestError(

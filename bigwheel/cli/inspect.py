@@ -12,7 +12,7 @@ from bigwheel import why as causes
 from bigwheel.cli.options import AsJson, Config, Store, settings_of, store_of
 from bigwheel.client import GatewayClient
 from bigwheel.queries import SignalRow, open_journal, select
-from bigwheel.screen import render, terminal
+from bigwheel.screen import ids, render, terminal
 from bigwheel.times import moment_ns, stamp
 
 
@@ -49,11 +49,25 @@ def signals(
 
 
 def _table(rows: list[SignalRow]) -> Table:
-    table = Table("time (UTC)", "id", "strategy", "symbol", "side", "conviction", "state", "detail")
+    table = Table(
+        ids("time (UTC)"),
+        ids("id"),
+        "strategy",
+        "symbol",
+        "side",
+        "conviction",
+        "state",
+        "detail",
+        box=None,
+        pad_edge=False,
+        padding=(0, 1),
+    )
+    for column in table.columns:
+        column.overflow = "fold"
     for row in rows:
         signal = row.signal
         table.add_row(
-            stamp(signal.created_ns)[:23],
+            stamp(signal.created_ns)[5:19],
             signal.id,
             signal.strategy,
             signal.symbol,

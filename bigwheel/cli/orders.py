@@ -14,7 +14,7 @@ from bigwheel.cli.options import AsJson, Config, Store, settings_of
 from bigwheel.client import GatewayClient
 from bigwheel.errors import UsageError
 from bigwheel.orders import EVERY, OrderRow, named, working
-from bigwheel.screen import terminal
+from bigwheel.screen import ids, terminal
 
 
 def orders(
@@ -49,7 +49,7 @@ def adopt(
 
 
 def _table(rows: list[OrderRow], now_ns: int) -> Table:
-    table = Table("client id", "venue id", "symbol", "side", "quantity", "price", "filled", "status", "age")
+    table = Table(ids("client id"), ids("venue id"), "symbol", "side", "quantity", "price", "filled", "status", "age")
     for row in rows:
         age = f"{(now_ns - row.since_ns) / 1e9:.0f} s" if row.since_ns else ""
         mark = " (adopted)" if row.adopted else ""

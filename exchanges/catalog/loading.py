@@ -41,7 +41,7 @@ def load(path: Path, told: Told) -> Iterator[Portion]:
     if there:
         yield from _recorded(there, told)
         return
-    files = _files(path)
+    files = files_of(path)
     for file in files:
         reader = _parquet if file.suffix == ".parquet" else _books if _is(file, _LINES) else _csv
         yield from reader(file, told, alone=len(files) == 1)
@@ -55,7 +55,12 @@ def capitals(path: Path) -> list[str]:
     return [part for part in _ARCHIVE.sub("", stem).split("_") if _CAPITALS.fullmatch(part)]
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
+    """The files of market data at ``path``: itself, or those in the folder.
+
+    Raises:
+        DataError: there are none.
+    """
     if path.is_file():
         return [path]
     if not path.exists():

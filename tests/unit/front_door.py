@@ -20,13 +20,14 @@ class Answer(NamedTuple):
     err: str
 
 
-def bigwheel(*arguments: str | Path) -> Answer:
-    """The exit status, standard output and standard error of ``bigwheel ARGUMENTS``."""
+def bigwheel(*arguments: str | Path, columns: int | None = 200) -> Answer:
+    """What ``bigwheel ARGUMENTS`` leaves behind, in a terminal of ``columns``; ``None``: in a file."""
     out, err = io.StringIO(), io.StringIO()
+    told = {} if columns is None else {"COLUMNS": str(columns), "TERMINAL_WIDTH": str(columns)}
     given = ["bigwheel", *map(str, arguments)]
     with (
         mock.patch.object(sys, "argv", given),
-        mock.patch.dict("os.environ", {"COLUMNS": "200", "TERMINAL_WIDTH": "200"}),
+        mock.patch.dict("os.environ", told),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

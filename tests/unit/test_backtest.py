@@ -220,6 +220,12 @@ def test_bad_input_is_told(tmp_path: Path, changed: dict[str, Any], said: str) -
         bigwheel.backtest(told.pop("strategy"), **told)
 
 
+def test_the_one_file_of_a_folder_is_not_taken_for_another_symbols(tmp_path: Path) -> None:
+    bars(tmp_path / "BTCUSDT.parquet", SCRIPT)
+    with pytest.raises(BacktestError, match=r"of bybit:DOGEUSDT at .*, found a file named after BTCUSDT"):
+        bigwheel.backtest("trend", data=tmp_path, symbols="bybit:DOGEUSDT", params={"source": "bars"})
+
+
 def test_settings_are_taken_as_they_are(tmp_path: Path) -> None:
     path = bars(tmp_path / "BTCUSDT.parquet", SCRIPT)
     told = conf.load("backtest", {"simulator.taker_fee": 0.001, "simulator.latency_ms": 250}, {})

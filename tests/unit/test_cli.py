@@ -160,6 +160,21 @@ def test_the_table_of_signals_shows_id_state_and_detail(store: Path) -> None:
         assert text in out
 
 
+@pytest.mark.parametrize("columns", [80, 60])
+def test_a_narrow_terminal_leaves_the_ids_whole(store: Path, columns: int) -> None:
+    out = bigwheel("signals", "--store", store, columns=columns).out
+    assert all(signal.id in out for signal in (DONE, DENIED, LATE, OPEN))
+
+
+def test_what_goes_to_a_file_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    scribe = Scribe(tmp_path)
+    told = "EXPOSURE_LIMIT_SYMBOL: " + " ".join(f"part{number}=1200" for number in range(20))
+    scribe.write(Blocked(*scribe.begin(OPEN), "exposure", "EXPOSURE_LIMIT_SYMBOL", told))
+    scribe.close()
+    assert told in bigwheel("signals", "--store", tmp_path, columns=None).out
+
+
 def test_what_looks_like_markup_is_shown_as_it_is(tmp_path: Path) -> None:
     scribe = Scribe(tmp_path)
     scribe.write(Blocked(*scribe.begin(OPEN), "venue", "X", "[/red] said the [bold]venue"))
