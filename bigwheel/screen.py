@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -37,6 +38,7 @@ def render(overview: dict[str, Any], *, url: str = "", dashboard: str = "") -> R
         return Text(f"waiting for the system: {overview.get('error', 'starting')}")
     return Group(
         _head(overview),
+        *(Text(trouble, style="red") for trouble in troubles(overview)),
         _symbols(overview["symbols"]),
         _strategies(overview.get("strategies", {}), overview.get("portfolio", {})),
         _signals(overview["signals"]),
@@ -53,10 +55,32 @@ def one_line(overview: dict[str, Any]) -> str:
         f"{state}={overview['signals'][state]}" for state in SIGNAL_ORDER if overview["signals"].get(state)
     )
     restarts = sum(actor["restarts"] for actor in overview["actors"])
+    wrong = "".join(f" | {trouble}" for trouble in troubles(overview))
     return (
         f"{overview['trading_state']} ticks={overview['ticks']} equity={float(overview['equity']):.2f} "
-        f"fills={overview['fills']} {states or 'no signals yet'} actors={len(overview['actors'])} restarts={restarts}"
+        f"fills={overview['fills']} {states or 'no signals yet'} actors={len(overview['actors'])} "
+        f"restarts={restarts}{wrong}"
     )
+
+
+def troubles(overview: dict[str, Any]) -> list[str]:
+    """What keeps a venue from trading, a sentence each: streams, reconciliation, halts, orders in doubt."""
+    return [
+        f"{venue}: {trouble}" for venue, facts in overview.get("venues", {}).items() for trouble in _of_venue(facts)
+    ]
+
+
+def _of_venue(facts: dict[str, Any]) -> Iterator[str]:
+    reasons = facts.get("streams_down") or {}
+    down = [stream for stream in ("public", "private") if facts.get(f"{stream}_up") is False]
+    for stream in down:
+        yield f"{stream} stream down: {reasons.get(stream) or 'not connected yet'}"
+    if not down and facts.get("reconciled") is False:
+        yield "not reconciled with the venue yet: no new exposure"
+    for symbol, reason in (facts.get("halted") or {}).items():
+        yield f"{symbol} is halted: {reason}"
+    if facts.get("unknown"):
+        yield f"{len(facts['unknown'])} orders whose outcome is unknown: {', '.join(map(str, facts['unknown']))}"
 
 
 def _head(overview: dict[str, Any]) -> Text:

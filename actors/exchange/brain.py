@@ -81,6 +81,7 @@ class ExchangeBrain:
 
     def __init__(self, settings: ExchangeSettings) -> None:
         self.settings = settings
+        self._down: dict[str, str] = {}
         self._handlers: dict[type[Message], Callable[[Any, Context], None]] = {
             Started: self._started,
             CaughtUp: self._caught_up,
@@ -172,6 +173,7 @@ class ExchangeBrain:
         state.live = state.matched = state.public_up = state.private_up = state.stopping = False
         state.fetch_sent_ns = state.fetch_due_ns = state.told_ns = 0
         state.peers, state.down, state.suspects, state.foreign = {}, [], {}, {}
+        self._down = {}
         for tracked in state.active.values():
             tracked.asking, tracked.outstanding = False, True
             tracked.query_due_ns = tracked.absent_ns = tracked.resend_due_ns = 0
@@ -255,6 +257,7 @@ class ExchangeBrain:
 
     def _stream(self, status: StreamStatus, ctx: Context) -> None:
         state = self.state
+        self._down[status.stream] = "" if status.up else status.reason
         if status.stream == "public":
             state.public_up = status.up
             return
@@ -364,6 +367,7 @@ class ExchangeBrain:
             "public_up": state.public_up,
             "private_up": state.private_up,
             "reconciled": state.reconciled,
+            "streams_down": {stream: reason for stream, reason in self._down.items() if reason},
             "trading": self._admission.trading.value,
             "panic": state.panic.control_id if state.panic else "",
             "halted": dict(state.halted),

@@ -27,7 +27,9 @@ class Breaker:
     time it is, in seconds of any one monotonic clock.
     """
 
-    __slots__ = ("_failed", "_failures", "_open_s", "_opened_s", "_trial", "_turn", "_window_s", "opens", "refused")
+    __slots__ = (
+        "_failed", "_failures", "_open_s", "_opened_s", "_trial", "_turn", "_window_s", "cause", "opens", "refused"
+    )  # fmt: skip
 
     def __init__(self, failures: int, window_s: float, open_s: float) -> None:
         self._failures, self._window_s, self._open_s = failures, window_s, open_s
@@ -35,6 +37,7 @@ class Breaker:
         self._opened_s: float | None = None
         self._trial = False
         self._turn = 0
+        self.cause = ""
         self.opens = 0
         self.refused = 0
 
@@ -68,10 +71,11 @@ class Breaker:
             self._turn += 1
             self._failed.clear()
 
-    def failed(self, leave: Pass, now: float) -> None:
-        """The venue did not answer, or not as a venue does."""
+    def failed(self, leave: Pass, now: float, cause: str = "") -> None:
+        """The venue did not answer, or not as a venue does; ``cause`` is kept for whoever is refused."""
         if leave.turn != self._turn:
             return
+        self.cause = cause
         if self._opened_s is not None:
             if leave.trial:
                 self._open(now)

@@ -19,11 +19,11 @@ def closed() -> VenueError:
     return _unavailable("CLOSED", "the connection to the venue is being closed")
 
 
-def circuit_open(endpoint: Endpoint, settings: StackSettings, wait_s: float) -> VenueError:
-    """The endpoint failed too often lately."""
+def circuit_open(endpoint: Endpoint, settings: StackSettings, wait_s: float, cause: str) -> VenueError:
+    """The endpoint failed too often lately, the last time for ``cause``."""
     reason = (
         f"{endpoint.name} failed {settings.breaker_failures} times within {settings.breaker_window_s:g} s; "
-        f"nothing is sent until a trial in {wait_s:.1f} s"
+        f"nothing is sent until a trial in {wait_s:.1f} s; the last failure: {cause}"
     )
     return _unavailable("CIRCUIT_OPEN", reason, wait_s)
 

@@ -163,7 +163,7 @@ class Stack:
     def _learn(self, endpoint: Endpoint, breaker: Breaker, leave: Pass, failure: Failure) -> None:
         if failure.kind in _FAILING:
             opens = breaker.opens
-            breaker.failed(leave, self._clock())
+            breaker.failed(leave, self._clock(), failure.reason)
             if breaker.opens > opens:
                 self.meter.count("breaker_opens", endpoint)
         else:
@@ -175,7 +175,7 @@ class Stack:
     def _open(self, endpoint: Endpoint, breaker: Breaker) -> VenueError:
         self.meter.count("breaker_refused", endpoint)
         wait = breaker.wait_s(self._clock())
-        return refusal.circuit_open(endpoint, self.settings, wait)
+        return refusal.circuit_open(endpoint, self.settings, wait, breaker.cause)
 
     def _breaker(self, endpoint: Endpoint) -> Breaker:
         breaker = self._breakers.get(endpoint.name)

@@ -120,6 +120,14 @@ def test_new_exposure_is_refused_when_anything_is_in_doubt(spoil: str, code: str
     assert not ctx.sent(PlaceOrder)
 
 
+def test_the_status_says_why_a_stream_is_down_until_it_is_up() -> None:
+    brain, ctx = live()
+    tell(brain, ctx, StreamStatus("public", False, "no route to the host"))
+    assert brain.status()["streams_down"] == {"public": "no route to the host"}
+    tell(brain, ctx, StreamStatus("public", True))
+    assert brain.status()["streams_down"] == {}
+
+
 @pytest.mark.parametrize("spoil", ["reducing", "private", "symbol", "bus", "risk"])
 def test_an_order_that_only_reduces_still_passes(spoil: str) -> None:
     brain, ctx = live()

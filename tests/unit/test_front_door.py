@@ -197,6 +197,24 @@ def test_one_line_says_the_most_important() -> None:
     assert line.startswith("ACTIVE ticks=43 equity=99010.25 fills=0 GENERATED=9 EXECUTED=4 actors=9 restarts=21")
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"public_up": False, "streams_down": {"public": "no route to the host"}}, "public stream down: no route to"),
+        ({"private_up": False}, "private stream down: not connected yet"),
+        ({"reconciled": False}, "not reconciled with the venue yet"),
+        ({"halted": {BTC: "position differs by 1"}}, f"{BTC} is halted: position differs by 1"),
+        ({"unknown": ["c1", "c2"]}, "2 orders whose outcome is unknown: c1, c2"),
+    ],
+)
+def test_what_keeps_a_venue_from_trading_is_told(changed: dict[str, Any], said: str) -> None:
+    found = overview(tree(), SETTINGS)
+    assert "bybit:" not in one_line(found)
+    found["venues"]["bybit"].update(changed)
+    assert f"bybit: {said}" in shown(found)
+    assert f"bybit: {said}" in one_line(found)
+
+
 def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
     found = overview(tree(), SETTINGS)
     found["actors"][0]["name"] = "strategy/[bold]/x"

@@ -130,6 +130,7 @@ def test_an_endpoint_in_trouble_is_left_alone_and_the_others_are_not(kind: Failu
             FailureKind.UNAVAILABLE, Outcome.NOT_SENT, "CIRCUIT_OPEN",
         )  # fmt: skip
         assert refused.retry_after_ns == pytest.approx(30e9)
+        assert "the last failure: told so" in refused.reason
         assert venue.calls == 5
         assert await stack.run(Endpoint("other", bucket="query"), venue) == 6
         assert stack.stats()["breaker_state_write"] == 2
