@@ -11,9 +11,9 @@ FAULT = 2
 
 def main() -> None:
     """Entry point of ``bigwheel``: an error the user can mend is one line, and exit status 2."""
-    from bigwheel.cli.app import app
-
     try:
+        from bigwheel.cli.app import app
+
         sys.exit(app(standalone_mode=False))
     except BigwheelError as error:
         _end(str(error))

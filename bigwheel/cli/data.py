@@ -29,7 +29,9 @@ from exchanges.catalog.validation import DEVIATIONS, Limits, Policy
 from exchanges.hours import HOURS, Hours
 from exchanges.recording.reader import venues
 
-app = typer.Typer(help="Import, check, list and resample market data (Parquet catalogs).", no_args_is_help=True)
+app = typer.Typer(
+    help="Import, check, list and resample market data (Parquet catalogs).", no_args_is_help=True, add_completion=False
+)
 
 _MOST_ROWS = 40
 

@@ -20,7 +20,9 @@ from runtime.journal.repair import Repair
 from runtime.journal.repair import repair as repair_journal
 from runtime.snapshots import SnapshotStore
 
-app = typer.Typer(help="Verify, repair, back up, restore and export the journal.", no_args_is_help=True)
+app = typer.Typer(
+    help="Verify, repair, back up, restore and export the journal.", no_args_is_help=True, add_completion=False
+)
 
 
 def _journal(config: str, store: str) -> Path:

@@ -19,7 +19,7 @@ from bigwheel.queries import open_journal
 from bigwheel.screen import terminal
 from bigwheel.times import stamp
 
-app = typer.Typer(help="Look at what was learned, and go back.", no_args_is_help=True)
+app = typer.Typer(help="Look at what was learned, and go back.", no_args_is_help=True, add_completion=False)
 
 Wanted = Annotated[int | None, typer.Option("--version", min=0, help="The policy to show; default: the one in force.")]
 _DIMENSIONS = ("source", "strategy", "symbol", "regime")
