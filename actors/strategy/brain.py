@@ -19,6 +19,7 @@ from actors.names import BUS
 from actors.strategy import keeping
 from actors.strategy.facts import Facts
 from actors.strategy.inlets import Inlet, Inlets
+from actors.strategy.parts import Parts
 from actors.strategy.report import report
 from actors.strategy.settings import BrainSettings
 from actors.strategy.state import HookDue, PastDue, TimerDue, WarmUpOver
@@ -46,7 +47,7 @@ order, which close its positions as well.
 Hook = Callable[[Any], None]
 
 
-class StrategyBrain:
+class StrategyBrain(Parts):
     """Runs one ``Strategy`` on its symbols; is its ``Driver``.
 
     A tick is numbered ``(epoch, seq)`` by the exchange connection: what is not above the last
@@ -107,11 +108,6 @@ class StrategyBrain:
         if name != "on_bar":
             return hook
         return lambda bar: hook(bar) if bar.closed else None
-
-    @property
-    def pending(self) -> dict[str, Signal]:
-        """The signals whose journal entries have not come back, by id."""
-        return self.facts.pending
 
     # -- market data ---------------------------------------------------------------
 
@@ -181,14 +177,6 @@ class StrategyBrain:
         if lost or (inlet.epoch and data.epoch != inlet.epoch):
             self.frames.missed(data.symbol)
         return True
-
-    def prices(self) -> dict[str, float]:
-        """By symbol, the last known price."""
-        data = self.desk.data
-        known = {symbol: last_price(latest) for symbol, latest in self.desk.latest.items()}
-        if data is not None and (price := last_price(data)):
-            known[data.symbol] = price
-        return known
 
     # -- starting ------------------------------------------------------------------
 

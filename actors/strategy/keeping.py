@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from actors import snapshots
+from actors.strategy.parts import Parts
 from actors.strategy.state import VERSION, BrainState
 from exchanges.model.market import MarketData
 from runtime import codec
@@ -13,9 +13,6 @@ from strategies import state as attributes
 from strategies.performance import Performance
 from strategies.strategy import Strategy
 from strategies.timeframes import Frames
-
-if TYPE_CHECKING:
-    from actors.strategy.brain import StrategyBrain
 
 
 def kinds(strategy: Strategy, frames: Frames) -> tuple[str, ...]:
@@ -28,7 +25,7 @@ def kinds(strategy: Strategy, frames: Frames) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*hooked, *frames.kinds)))
 
 
-def capture(brain: StrategyBrain) -> BrainState:
+def capture(brain: Parts) -> BrainState:
     """The whole state."""
     desk, facts, first = brain.desk, brain.facts, brain.inlets.by_symbol[brain.symbol]
     return BrainState(
@@ -70,7 +67,7 @@ def decode(data: bytes) -> BrainState:
     return snapshots.decode(data, BrainState, VERSION, "a strategy", "remove it, and the strategy starts afresh")
 
 
-def resume(brain: StrategyBrain, data: bytes) -> None:
+def resume(brain: Parts, data: bytes) -> None:
     """Take over a snapshot; attributes, timers, bars and warm-up only where class and parameters are the same.
 
     Raises:
@@ -108,7 +105,7 @@ def resume(brain: StrategyBrain, data: bytes) -> None:
         brain.counts["started_anew"] += 1
 
 
-def _desk(brain: StrategyBrain, state: BrainState) -> None:
+def _desk(brain: Parts, state: BrainState) -> None:
     desk = brain.desk
     last = codec.decode(state.data) if state.data else None
     desk.data = last if isinstance(last, MarketData) else None
@@ -119,5 +116,5 @@ def _desk(brain: StrategyBrain, state: BrainState) -> None:
     desk.positions.update((symbol, held) for symbol, held in positions.items() if symbol in desk.positions)
 
 
-def _steps(brain: StrategyBrain) -> dict[str, int]:
+def _steps(brain: Parts) -> dict[str, int]:
     return {symbol: brain.settings.steps.get(symbol, 0) for symbol in brain.symbols}

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from actors.strategy.parts import Parts
 from exchanges.model.market import last_price
 
-if TYPE_CHECKING:
-    from actors.strategy.brain import StrategyBrain
 
-
-def report(brain: StrategyBrain) -> dict[str, object]:
+def report(brain: Parts) -> dict[str, object]:
     """Ticks, price, position, signals, feedback, performance: JSON-ready. The first symbol's, and ``by_symbol`` all."""
     data, feedback = brain.desk.data, brain.facts.feedbacks.get(brain.symbol)
     prices = brain.prices()
@@ -37,7 +33,7 @@ def report(brain: StrategyBrain) -> dict[str, object]:
     }
 
 
-def _symbol(brain: StrategyBrain, symbol: str) -> dict[str, object]:
+def _symbol(brain: Parts, symbol: str) -> dict[str, object]:
     position, feedback = brain.desk.positions[symbol], brain.facts.feedbacks.get(symbol)
     return {
         "position": str(position.quantity),
