@@ -36,13 +36,21 @@ class MatchingEngine:
         id_prefix: put before order and execution identifiers, so that they stay unique
             where another engine's are remembered.
         keep_closed: how many ended orders stay known; the client order ids of all stay taken.
+        insured: whether a fund pays what a liquidation loses beyond the account's equity.
     """
 
-    def __init__(self, *, depth: DepthModel | None = None, id_prefix: str = "", keep_closed: int = 100_000) -> None:
+    def __init__(
+        self,
+        *,
+        depth: DepthModel | None = None,
+        id_prefix: str = "",
+        keep_closed: int = 100_000,
+        insured: bool = False,
+    ) -> None:
         self.accounts: dict[str, Account] = {}
         self.markets: dict[str, Market] = {}
         self._depth = depth
-        self._keep_closed = keep_closed
+        self._keep_closed, self._insured = keep_closed, insured
         self._prefix = id_prefix
         self._matcher = Matcher(self.accounts, self.mark, id_prefix)
         self._liquidator = Liquidator(self.markets, self.mark)
@@ -350,19 +358,20 @@ class MatchingEngine:
             if not market.paid:
                 self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.LIQUIDATION, now_ns, changes)
         for position in self._liquidator.heaviest(account):
-            side = Side.SELL if position.quantity > 0 else Side.BUY
-            market = self._market(position.symbol)
-            silent = market.silent or market.best(side.opposite) is None
-            if silent or not self._liquidator.short_of_margin(account):
-                continue
-            quantity = abs(position.quantity)
-            command = PlaceOrder("", position.symbol, side, OrderType.MARKET, quantity, reduce_only=True)
-            record = self._enter(account.name, command, quantity, now_ns)
-            changes.touch(record)
-            first = len(changes.executions)
-            self._match(market, record, now_ns, changes)
-            record.reason = reasons.LIQUIDATION
-            changes.executions[first:] = map(forced, changes.executions[first:])
+            side, market = Side.SELL if position.quantity > 0 else Side.BUY, self._market(position.symbol)
+            while (held := account.position(position.symbol)).quantity and self._liquidator.short_of_margin(account):
+                if market.silent or market.best(side.opposite) is None:
+                    break
+                quantity = self._liquidator.step(held)
+                command = PlaceOrder("", position.symbol, side, OrderType.MARKET, quantity, reduce_only=True)
+                record = self._enter(account.name, command, quantity, now_ns)
+                changes.touch(record)
+                first = len(changes.executions)
+                self._match(market, record, now_ns, changes)
+                record.reason = reasons.LIQUIDATION
+                changes.executions[first:] = map(forced, changes.executions[first:])
+            if self._insured:
+                self._matcher.insure(market, account, now_ns, changes)
 
     def fund(self, symbol: str, rate: Decimal, now_ns: int) -> Changes:
         """Longs of a perpetual pay ``rate`` of their value at the mark price to shorts (the reverse below 0)."""

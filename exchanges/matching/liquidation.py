@@ -32,10 +32,11 @@ class Liquidator:
     """Says what has to be closed, and in which order.
 
     All perpetuals of an account are margined by its equity (cross margin): it fails when the equity is no more than
-    the sum of their maintenance margins, each quantity x mark x ``maintenance_rate``. Its orders for perpetuals are
-    then cancelled and its positions closed at the market, each as a whole, the one with the largest maintenance margin
-    first, until the rest is carried. The taker's fee is charged. A loss beyond the equity stays with the account: there
-    is no insurance fund.
+    the sum of their maintenance margins, by ``Instrument.maintenance`` of quantity x mark. Its orders for perpetuals
+    are then cancelled and its positions closed at the market, the one with the largest maintenance margin first, until
+    the rest is carried: one that reaches into higher tiers tier by tier, each step down to the value at which its tier
+    begins, and as a whole from the lowest. The taker's fee is charged. A loss beyond the equity stays with the account,
+    unless the engine is ``insured``.
     """
 
     def __init__(self, markets: Mapping[str, Market], mark: Callable[[str], Decimal]) -> None:
@@ -71,10 +72,11 @@ class Liquidator:
         """Note within which marks the position is carried, where it is all that the account holds."""
         if any(held.quantity and held is not position for held in account.positions.values()):
             return
-        mark, rate = self._price(position), market.instrument.maintenance_rate
+        mark, instrument = self._price(position), market.instrument
+        rate = max((tier.rate for tier in instrument.maintenance_tiers), default=instrument.maintenance_rate)
         spare = account.equity(self._mark) - self.required(position)
         # A move of the mark by d takes at most |q| d of the equity, and adds at most |q| d rate to the margin.
-        room = float(spare / (abs(position.quantity) * (_ONE + rate)) - market.instrument.tick_at(mark))
+        room = float(spare / (abs(position.quantity) * (_ONE + rate)) - instrument.tick_at(mark))
         low, high = float(mark) - room, float(mark) + room
         wallet = account.wallet
         self._carried[account.name, position.symbol] = _Carried(
@@ -87,8 +89,16 @@ class Liquidator:
 
     def required(self, position: Position) -> Decimal:
         """The maintenance margin of a position."""
-        rate = self._markets[position.symbol].instrument.maintenance_rate
-        return abs(position.quantity) * self._price(position) * rate
+        instrument = self._markets[position.symbol].instrument
+        return instrument.maintenance(abs(position.quantity) * self._price(position))
+
+    def step(self, position: Position) -> Decimal:
+        """How much of a position is closed next: down to where its tier begins, all of it from the lowest."""
+        quantity, mark = abs(position.quantity), self._price(position)
+        instrument = self._markets[position.symbol].instrument
+        begins = max((t.above for t in instrument.maintenance_tiers if t.above < quantity * mark), default=ZERO)
+        keeps = instrument.round_quantity(begins / mark) if mark else ZERO
+        return quantity - keeps
 
     def short_of_margin(self, account: Account) -> bool:
         """Whether the equity is no more than all maintenance margins."""

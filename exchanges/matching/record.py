@@ -23,6 +23,8 @@ MARKET_CLOSED = "MARKET_CLOSED"
 SETTLED = "SETTLED"
 LIQUIDATION = "LIQUIDATION"
 EXPIRED = "EXPIRED"
+INSURANCE = "insurance"
+"""The kind of a payment of the insurance fund."""
 
 
 class Counters(msgspec.Struct):
@@ -121,10 +123,10 @@ class Execution(msgspec.Struct, frozen=True):
 
 
 class Funding(msgspec.Struct, frozen=True):
-    """One payment between longs and shorts of a perpetual.
+    """One payment between longs and shorts of a perpetual, or by the insurance fund (its ``kind`` says which).
 
     ``quantity`` is the signed position, ``amount`` what was paid for it (negative: received), in
-    the account's currency: quantity x mark x rate.
+    the account's currency: quantity x mark x rate. The insurance fund's is what was lost beyond the equity.
     """
 
     account: str
@@ -136,6 +138,7 @@ class Funding(msgspec.Struct, frozen=True):
     ts_ns: int
     sequence: int
     execution_id: str
+    kind: str = "funding"
 
 
 class Changes:
