@@ -11,7 +11,7 @@ from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.bars import path
 from exchanges.matching.checks import check_amend, check_margin, check_order, reserve_paid
-from exchanges.matching.liquidation import Liquidator, forced
+from exchanges.matching.liquidation import Carried, Liquidator, forced
 from exchanges.matching.liquidity import DepthModel, Level
 from exchanges.matching.market import Market
 from exchanges.matching.matcher import Matcher
@@ -342,14 +342,13 @@ class MatchingEngine:
         market, count = self._market(symbol), self._matcher.execution_count
         if not market.instrument.maintenance_rate:
             return True
-        return all(
-            not account.position(symbol).quantity
-            or (
-                not self._liquidator.failing(account, market, count)
-                and self._liquidator.carries(account, market, count, low, high)
-            )
-            for account in self.accounts.values()
-        )
+        return all(self._liquidator.safe(each, market, count, low, high) for each in self.accounts.values())
+
+    def carried(self, symbol: str) -> list[Carried]:
+        """Between which marks it is known that accounts carry what they hold of ``symbol``."""
+        market, count = self._market(symbol), self._matcher.execution_count
+        known = (self._liquidator.range(account, market, count) for account in self.accounts.values())
+        return [found for found in known if found is not None]
 
     def _close_out(self, account: Account, now_ns: int, changes: Changes) -> None:
         """Cancel the account's orders for perpetuals, then close its positions until the rest can be carried."""

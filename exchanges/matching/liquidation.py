@@ -19,7 +19,7 @@ _SLACK = 1e-9
 """What a range of prices is narrowed by, as a fraction, because it is kept in floats."""
 
 
-class _Carried(NamedTuple):
+class Carried(NamedTuple):
     """Marks between which an account's only perpetual is carried, while nothing but its mark has changed."""
 
     executions: int
@@ -41,7 +41,7 @@ class Liquidator:
 
     def __init__(self, markets: Mapping[str, Market], mark: Callable[[str], Decimal]) -> None:
         self._markets, self._mark = markets, mark
-        self._carried: dict[tuple[str, str], _Carried] = {}
+        self._carried: dict[tuple[str, str], Carried] = {}
 
     def failing(self, account: Account, market: Market, executions: int) -> bool:
         """Whether the account holds the market's perpetual and can't carry what it holds.
@@ -63,10 +63,20 @@ class Liquidator:
 
     def carries(self, account: Account, market: Market, executions: int, low: float, high: float) -> bool:
         """Whether it is known that the account carries the market's perpetual at all marks from ``low`` to ``high``."""
+        known = self.range(account, market, executions)
+        return known is not None and known.low < low and high < known.high
+
+    def range(self, account: Account, market: Market, executions: int) -> Carried | None:
+        """The marks between which the market's perpetual is carried, where that is known and trades make the mark."""
         known = self._carried.get((account.name, market.instrument.symbol))
-        if known is None or known.executions != executions or known.wallet != account.wallet:
-            return False
-        return known.low < low and high < known.high
+        stale = known is None or known.executions != executions or known.wallet != account.wallet
+        return None if stale else known
+
+    def safe(self, account: Account, market: Market, executions: int, low: float, high: float) -> bool:
+        """Whether it is sure that nothing of the account's is liquidated at marks from ``low`` to ``high``."""
+        if not account.position(market.instrument.symbol).quantity:
+            return True
+        return not self.failing(account, market, executions) and self.carries(account, market, executions, low, high)
 
     def _keep(self, account: Account, position: Position, market: Market, executions: int) -> None:
         """Note within which marks the position is carried, where it is all that the account holds."""
@@ -79,7 +89,7 @@ class Liquidator:
         room = float(spare / (abs(position.quantity) * (_ONE + rate)) - instrument.tick_at(mark))
         low, high = float(mark) - room, float(mark) + room
         wallet = account.wallet
-        self._carried[account.name, position.symbol] = _Carried(
+        self._carried[account.name, position.symbol] = Carried(
             executions, wallet, low * (1 + _SLACK) if low > 0 else low, high * (1 - _SLACK)
         )
 
