@@ -15,9 +15,11 @@ from actors.bus.configuration import times
 from actors.exchange.brain import KINDS as EXCHANGE_KINDS
 from actors.exchange.brain import ExchangeBrain
 from actors.exchange.configuration import connection
+from actors.exchange.flows.watching import Watched
 from actors.learner.brain import KINDS as LEARNER_KINDS
 from actors.learner.brain import LearnerBrain
 from actors.learner.configuration import terms
+from actors.messages.signals import Approved
 from actors.risk.book import DAY_NS
 from actors.risk.brain import KINDS as RISK_KINDS
 from actors.risk.brain import RiskBrain
@@ -38,6 +40,8 @@ from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar, MarketData
 from exchanges.paper.settings import PaperSettings
 from runtime.lanes import Delivery
+from runtime.lifecycle import Entry
+from runtime.message import Message
 from strategies.strategy import Strategy
 
 SECOND = 1_000_000_000
@@ -64,12 +68,14 @@ class Session:
         paper = told.paper
         listed = [each for own in told.instruments.values() for each in own]
         self.ledger = Ledger(paper.balance * len(told.instruments), listed, told.intervals)
-        self.driver = Driver(self._quiet, self.ledger.written)
+        self.driver = Driver(self._quiet, self._written)
         self.prices = Prices()
         self.counts: Counter[str] = Counter()
         self._closes: dict[str, float] = {}
         self.venues = {
-            venue: BacktestVenue(self.driver, venue, own, told.conduct, msgspec.structs.replace(paper, prefix=venue))
+            venue: BacktestVenue(
+                self.driver, venue, own, told.conduct, msgspec.structs.replace(paper, prefix=venue), self._watching
+            )
             for venue, own in told.instruments.items()
         }
         self._exchanges: dict[str, ExchangeBrain] = {}
@@ -88,7 +94,9 @@ class Session:
         driver.seat(Seat(names.LEARNER, self._learner, LEARNER_KINDS, (names.BUS, *connections)))
         for venue in self.venues:
             # What is not conflated reaches everyone at its own time.
-            brain = ExchangeBrain(msgspec.structs.replace(connection(settings, venue), conflate_ns=0))
+            # Where data are bars alone, an order waits for the next one.
+            own = msgspec.structs.replace(connection(settings, venue), conflate_ns=0, patient=True)
+            brain = ExchangeBrain(own)
             self._exchanges[venue] = brain
             watched = (names.BUS, names.RISK, f"{names.STRATEGY}/*")
             driver.seat(Seat(names.exchange(venue), brain, EXCHANGE_KINDS, watched))
@@ -97,6 +105,16 @@ class Session:
             strategy = factory.build(settings, plan, owner, delivery=Delivery.ALL, sample_ns=DAY_NS)
             symbol = "" if plan.symbols else plan.symbol
             driver.seat(Seat(plan.cell, strategy, STRATEGY_KINDS, peers, symbol))
+
+    def _written(self, record: Entry, event: Message) -> None:
+        """Take one record of the journal."""
+        self.ledger.written(record, event)
+        if isinstance(event, Approved) and event.order.flow is not None:
+            self._venue(event.order.symbol).wake()
+
+    def _watching(self, symbol: str) -> Sequence[Watched]:
+        """What flows under way wait for in a symbol's price."""
+        return self._exchanges[symbol.partition(":")[0]].watched(symbol)
 
     def _quiet(self) -> bool:
         """Whether nothing is under way: no signal, no order, no flow."""

@@ -11,25 +11,16 @@ from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.bars import path
 from exchanges.matching.checks import check_amend, check_margin, check_order, reserve_paid
-from exchanges.matching.liquidation import Liquidator
+from exchanges.matching.liquidation import Carried, Liquidator, forced
 from exchanges.matching.liquidity import DepthModel, Level
 from exchanges.matching.market import Market
 from exchanges.matching.matcher import Matcher
-from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, OrderRecord
+from exchanges.matching.record import NOTHING, ZERO, Changes, Counters, OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
 from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.market import Bar
-from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import AmendOrder, CancelOrder, PlaceOrder
-
-
-class Counters(msgspec.Struct):
-    """What makes the engine's identifiers unique, to be kept across restarts."""
-
-    prefix: str
-    orders: int = 0
-    executions: int = 0
-    priority: int = 0
 
 
 class MatchingEngine:
@@ -45,13 +36,21 @@ class MatchingEngine:
         id_prefix: put before order and execution identifiers, so that they stay unique
             where another engine's are remembered.
         keep_closed: how many ended orders stay known; the client order ids of all stay taken.
+        insured: whether a fund pays what a liquidation loses beyond the account's equity.
     """
 
-    def __init__(self, *, depth: DepthModel | None = None, id_prefix: str = "", keep_closed: int = 100_000) -> None:
+    def __init__(
+        self,
+        *,
+        depth: DepthModel | None = None,
+        id_prefix: str = "",
+        keep_closed: int = 100_000,
+        insured: bool = False,
+    ) -> None:
         self.accounts: dict[str, Account] = {}
         self.markets: dict[str, Market] = {}
         self._depth = depth
-        self._keep_closed = keep_closed
+        self._keep_closed, self._insured = keep_closed, insured
         self._prefix = id_prefix
         self._matcher = Matcher(self.accounts, self.mark, id_prefix)
         self._liquidator = Liquidator(self.markets, self.mark)
@@ -144,8 +143,11 @@ class MatchingEngine:
             self._open.setdefault(record.account, {})[record.id] = record
 
     def _match(self, market: Market, record: OrderRecord, now: int, changes: Changes) -> None:
-        """Take what can be taken, then rest or cancel the remainder."""
+        """Take what can be taken, then rest or cancel the remainder; in a silent market wait for its next price."""
         matcher, price = self._matcher, record.price
+        if market.silent:
+            market.waiting[record.id] = record
+            return
         if record.time_in_force is TimeInForce.POST_ONLY and price is not None and market.crossing(record.side, price):
             matcher.close(market, record, OrderStatus.CANCELLED, reasons.POST_ONLY_CROSS, now, changes)
             return
@@ -184,7 +186,8 @@ class MatchingEngine:
         keeps_place = price == record.price and quantity < record.quantity
         record.updated_ns = now_ns
         if not keeps_place:
-            market.withdraw(record)
+            if record.resting:
+                market.withdraw(record)
             record.resting = False
             self._priority += 1
             record.sequence = self._priority
@@ -258,7 +261,29 @@ class MatchingEngine:
         market = self._market(symbol)
         return self._reach(market, price, size, taker, now_ns) if market.instrument.trading else NOTHING
 
-    def _reach(self, market: Market, price: float, size: float, taker: Side, now_ns: int) -> Changes:
+    def on_open(self, symbol: str, price: float, size: float, now_ns: int) -> Changes:
+        """The first trade of a bar, after a time without any: what it has jumped over is filled at its price.
+
+        A silent market speaks again, and the orders that wait are matched, those that came first, first.
+        """
+        market, changes = self._market(symbol), Changes()
+        market.external.traded(price, Side.BUY if price >= market.external.last_price else Side.SELL)
+        market.silent = False
+        if market.instrument.trading:
+            for taker in (Side.SELL, Side.BUY):
+                changes.merge(self._reach(market, price, size, taker, now_ns, opening=True))
+            waiting, market.waiting = market.waiting, {}
+            for record in (each for each in waiting.values() if not each.status.final):
+                self._match(market, record, now_ns, changes)
+        return self.liquidate(now_ns, symbol).after(self._settle(changes))
+
+    def silence(self, symbol: str) -> None:
+        """There is no price to trade at until the next ``on_open``."""
+        self._market(symbol).silent = True
+
+    def _reach(
+        self, market: Market, price: float, size: float, taker: Side, now_ns: int, *, opening: bool = False
+    ) -> Changes:
         side = market.book.bids if taker is Side.SELL else market.book.asks
         if not side:
             return NOTHING
@@ -266,7 +291,7 @@ class MatchingEngine:
         if best is None or (best < exact if taker is Side.SELL else best > exact):
             return NOTHING
         changes = Changes()
-        self._matcher.trade(market, exact, Decimal(repr(size)), taker, now_ns, changes)
+        self._matcher.trade(market, exact, Decimal(repr(size)), taker, now_ns, changes, opening=opening)
         return self._settle(changes)
 
     def on_quote(self, symbol: str, bid: Level, ask: Level) -> None:
@@ -286,7 +311,9 @@ class MatchingEngine:
             for price, _, taker in trades:
                 market.external.traded(price, taker)
             return NOTHING
+        price, size, _ = next(trades)
         changes = Changes()
+        changes.merge(self.on_open(bar.symbol, price, size, now_ns))
         for price, size, taker in trades:
             changes.merge(self.on_trade(bar.symbol, price, size, taker, now_ns))
         return changes
@@ -301,7 +328,7 @@ class MatchingEngine:
         Called by every trade; to be called where the mark moves otherwise.
         """
         market = self._market(symbol)
-        if not market.instrument.maintenance_rate:
+        if not market.instrument.maintenance_rate or market.silent:
             return NOTHING
         changes = Changes()
         for account in self.accounts.values():
@@ -314,14 +341,13 @@ class MatchingEngine:
         market, count = self._market(symbol), self._matcher.execution_count
         if not market.instrument.maintenance_rate:
             return True
-        return all(
-            not account.position(symbol).quantity
-            or (
-                not self._liquidator.failing(account, market, count)
-                and self._liquidator.carries(account, market, count, low, high)
-            )
-            for account in self.accounts.values()
-        )
+        return all(self._liquidator.safe(each, market, count, low, high) for each in self.accounts.values())
+
+    def carried(self, symbol: str) -> list[Carried]:
+        """Between which marks it is known that accounts carry what they hold of ``symbol``."""
+        market, count = self._market(symbol), self._matcher.execution_count
+        known = (self._liquidator.range(account, market, count) for account in self.accounts.values())
+        return [found for found in known if found is not None]
 
     def _close_out(self, account: Account, now_ns: int, changes: Changes) -> None:
         """Cancel the account's orders for perpetuals, then close its positions until the rest can be carried."""
@@ -330,18 +356,20 @@ class MatchingEngine:
             if not market.paid:
                 self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.LIQUIDATION, now_ns, changes)
         for position in self._liquidator.heaviest(account):
-            side = Side.SELL if position.quantity > 0 else Side.BUY
-            market = self._market(position.symbol)
-            if not self._liquidator.short_of_margin(account) or market.best(side.opposite) is None:
-                continue
-            quantity = abs(position.quantity)
-            command = PlaceOrder("", position.symbol, side, OrderType.MARKET, quantity, reduce_only=True)
-            record = self._enter(account.name, command, quantity, now_ns)
-            changes.touch(record)
-            first = len(changes.executions)
-            self._match(market, record, now_ns, changes)
-            record.reason = reasons.LIQUIDATION
-            changes.executions[first:] = map(_forced, changes.executions[first:])
+            side, market = Side.SELL if position.quantity > 0 else Side.BUY, self._market(position.symbol)
+            while (held := account.position(position.symbol)).quantity and self._liquidator.short_of_margin(account):
+                if market.silent or market.best(side.opposite) is None:
+                    break
+                quantity = self._liquidator.step(held)
+                command = PlaceOrder("", position.symbol, side, OrderType.MARKET, quantity, reduce_only=True)
+                record = self._enter(account.name, command, quantity, now_ns)
+                changes.touch(record)
+                first = len(changes.executions)
+                self._match(market, record, now_ns, changes)
+                record.reason = reasons.LIQUIDATION
+                changes.executions[first:] = map(forced, changes.executions[first:])
+            if self._insured:
+                self._matcher.insure(market, account, now_ns, changes)
 
     def fund(self, symbol: str, rate: Decimal, now_ns: int) -> Changes:
         """Longs of a perpetual pay ``rate`` of their value at the mark price to shorts (the reverse below 0)."""
@@ -467,11 +495,3 @@ class MatchingEngine:
                 Reject.UNKNOWN_INSTRUMENT, f"expected one of {sorted(self.markets)[:8]}, found {symbol!r}"
             )
         return market
-
-
-def _forced(done: Execution) -> Execution:
-    """An execution by which the venue closes a position."""
-    if done.fill.client_id:
-        return done
-    name = f"{LIQUIDATION_PREFIX}{done.fill.execution_id}"
-    return msgspec.structs.replace(done, fill=msgspec.structs.replace(done.fill, execution_id=name), liquidation=True)

@@ -19,7 +19,8 @@ class Market:
     ``external_quantity`` and ``external_cash`` are what the external market has gained
     from our accounts: with them quantity and cash of all sides add up to nothing.
     ``working`` are the open orders by account where positions are paid for; ``marked`` is the
-    venue's own mark price, where it has one.
+    venue's own mark price, where it has one. While it is ``silent`` there is no price to trade at: orders
+    are ``waiting`` for the next one.
     """
 
     def __init__(self, instrument: Instrument, depth: DepthModel | None) -> None:
@@ -32,6 +33,8 @@ class Market:
         self.paid = is_paid(instrument)
         self.working: dict[str, dict[str, OrderRecord]] = {}
         self.marked = ZERO
+        self.silent = False
+        self.waiting: dict[str, OrderRecord] = {}
 
     def relist(self, instrument: Instrument) -> None:
         """Go on with other trading hours, fees or steps."""

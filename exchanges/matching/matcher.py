@@ -13,6 +13,7 @@ from exchanges.matching.demand import exact_fee, rounded_fee, unit_need
 from exchanges.matching.market import Market, within
 from exchanges.matching.record import (
     INSUFFICIENT_FUNDS,
+    INSURANCE,
     REDUCE_ONLY,
     SELF_TRADE,
     ZERO,
@@ -98,11 +99,22 @@ class Matcher:
         market.external_quantity -= quantity * record.side.sign
         market.external_cash += quantity * price * record.side.sign
 
-    def trade(self, market: Market, price: Decimal, size: Decimal, taker: Side, now: int, changes: Changes) -> None:
+    def trade(
+        self,
+        market: Market,
+        price: Decimal,
+        size: Decimal,
+        taker: Side,
+        now: int,
+        changes: Changes,
+        *,
+        opening: bool = False,
+    ) -> None:
         """A trade of the external market: its taker would have met our resting orders first.
 
         It fills the orders it would have reached, each at its own price, with at most its
-        size in all. At its very price the external queue ahead of an order goes first.
+        size in all. At its very price the external queue ahead of an order goes first. An
+        ``opening`` trade came without any between it and the one before: orders are filled at its price.
         """
         side = market.book.side(taker.opposite)
         left = size
@@ -120,7 +132,7 @@ class Matcher:
                 else:
                     record.queue_ahead = ZERO
                 if left > 0:
-                    left -= self._fill_outside(market, record, level, left, now, changes)
+                    left -= self._fill_outside(market, record, price if opening else level, left, now, changes)
 
     def _fill_outside(
         self, market: Market, record: OrderRecord, price: Decimal, size: Decimal, now: int, changes: Changes
@@ -254,6 +266,20 @@ class Matcher:
             self.execution_count += 1
             count, name = self.execution_count, f"{self.prefix}f{self.execution_count}"
             changes.fundings.append(Funding(account.name, symbol, quantity, mark, rate, amount, now, count, name))
+
+    def insure(self, market: Market, account: Account, now: int, changes: Changes) -> None:
+        """Pay what an account that holds no perpetual any more has lost beyond its equity."""
+        short = account.equity(self._mark)
+        if account.perpetuals() or short >= 0:
+            return
+        account.wallet -= short
+        market.external_cash += short
+        self.execution_count += 1
+        count, name = self.execution_count, f"{self.prefix}i{self.execution_count}"
+        symbol, mark = market.instrument.symbol, market.mark()
+        changes.fundings.append(
+            Funding(account.name, symbol, ZERO, mark, ZERO, short, now, count, name, kind=INSURANCE)
+        )
 
     def pay_out(self, market: Market, value: Decimal, now: int, changes: Changes) -> None:
         """Close every position of an event contract at ``value``."""

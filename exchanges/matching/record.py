@@ -23,6 +23,17 @@ MARKET_CLOSED = "MARKET_CLOSED"
 SETTLED = "SETTLED"
 LIQUIDATION = "LIQUIDATION"
 EXPIRED = "EXPIRED"
+INSURANCE = "insurance"
+"""The kind of a payment of the insurance fund."""
+
+
+class Counters(msgspec.Struct):
+    """What makes the engine's identifiers unique, to be kept across restarts."""
+
+    prefix: str
+    orders: int = 0
+    executions: int = 0
+    priority: int = 0
 
 
 class OrderRecord(msgspec.Struct):
@@ -112,10 +123,10 @@ class Execution(msgspec.Struct, frozen=True):
 
 
 class Funding(msgspec.Struct, frozen=True):
-    """One payment between longs and shorts of a perpetual.
+    """One payment between longs and shorts of a perpetual, or by the insurance fund (its ``kind`` says which).
 
     ``quantity`` is the signed position, ``amount`` what was paid for it (negative: received), in
-    the account's currency: quantity x mark x rate.
+    the account's currency: quantity x mark x rate. The insurance fund's is what was lost beyond the equity.
     """
 
     account: str
@@ -127,6 +138,7 @@ class Funding(msgspec.Struct, frozen=True):
     ts_ns: int
     sequence: int
     execution_id: str
+    kind: str = "funding"
 
 
 class Changes:

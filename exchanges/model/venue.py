@@ -135,8 +135,8 @@ class FillReport(Message):
 class PaymentReport(Message):
     """Cash that moved without a trade, pushed or fetched; the same one may be reported twice.
 
-    ``kind`` is ``funding``. ``amount`` is positive when received. The balances the venue reports
-    hold it already.
+    ``kind`` is ``funding``, or ``insurance``: what a fund paid for a loss beyond the equity. ``amount`` is positive
+    when received. The balances the venue reports hold it already.
     """
 
     payment_id: str
@@ -145,6 +145,16 @@ class PaymentReport(Message):
     amount: Decimal
     currency: str
     ts_ns: int
+
+
+class PriceReport(Message):
+    """The last price alone, for what the connection watches itself: it is not passed on.
+
+    A backtest tells it, on the way that a bar is taken to have gone; the bar itself is told when it is over.
+    """
+
+    symbol: str
+    price: float
 
 
 class VenuePosition(Message):

@@ -25,6 +25,7 @@ from actors.exchange.flows.moves import (
 from actors.exchange.flows.prices import Prices
 from actors.exchange.flows.rules import next_move
 from actors.exchange.flows.state import FlowState, Leg, Stop
+from actors.exchange.flows.watching import Watched, concerns, watched
 from actors.exchange.ledger import FillLedger
 from actors.exchange.outbox import Outbox
 from actors.exchange.settings import ExchangeSettings
@@ -176,6 +177,15 @@ class Flows:
         for flow in list(self._state.flows.values()) if self._state.flows else ():
             if _watches(flow, data.symbol) and self._state.live:
                 self._step(flow, ctx)
+
+    def priced(self, symbol: str, price: float, ctx: Context) -> None:
+        """Remember a last price that came without market data, for the next ``run``."""
+        self._prices.last(symbol, price, ctx.now)
+
+    def watched(self, symbol: str) -> list[Watched]:
+        """What the flows under way that concern a symbol wait for in its last price."""
+        flows, rest = self._state.flows.values(), self._settings.exits_rest
+        return [watched(flow, symbol, exits_rest=rest) for flow in flows if concerns(flow, symbol)]
 
     def absorb(self, data: Sequence[MarketData]) -> None:
         """Take in data of one symbol while there is no flow."""
