@@ -101,6 +101,17 @@ def test_opinions_on_one_symbol_are_weighed_together(tmp_path: Path) -> None:
     assert said(data, bear, late)[("bull", "buy", "EXECUTED", "")] == 1
 
 
+def test_two_that_are_of_two_minds_on_one_symbol_both_leave(tmp_path: Path) -> None:
+    entries = [
+        {"name": Sayer, "label": "bull", "params": {"at": 3, "out": 30}},
+        {"name": Sayer, "label": "bear", "params": {"at": 5, "out": 20, "side": "sell", "size": 0.08}},
+    ]
+    result = bigwheel.backtest(entries, data=two(tmp_path), symbols=BTC, config={"risk": {"ensemble": False}})
+    assert result.summary["signals"] == {"EXECUTED": 4}
+    assert told(result.trades, "strategy", "side", "quantity") == [("bear", "short", 0.08), ("bull", "long", 0.05)]
+    assert result.equity["exposure"].to_pylist()[-1] == 0
+
+
 def test_the_figures_of_each_add_up_to_the_account_with_funding_on_a_shared_symbol(tmp_path: Path) -> None:
     data = two(tmp_path, 600)
     entries = [
