@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from actors.messages.control import Control, TradingStateChanged
-from actors.messages.orders import FlowEnded, OrderChanged
+from actors.messages.orders import FlowEnded, OrderChanged, Repaired
 from actors.messages.signals import Approved, ApprovedOrder, Expired, Verdict
 from actors.risk.settings import Liquidity
 from exchanges.model.flow import TrailingStop
@@ -233,6 +233,14 @@ def test_when_the_account_was_made_flat_from_outside_nobody_holds_anything() -> 
     desk.fills("", "1")
     assert not desk.net.quantity
     assert code(desk.leaves()) == "NOTHING_TO_REDUCE" == code(desk.leaves("short", Side.BUY))
+
+
+def test_a_repair_that_moves_no_position_leaves_holdings_that_offset_each_other() -> None:
+    desk = opposed("1", "-1")
+    desk.entry(Repaired("bybit", BTC, "order taken for dead", "", "", "none", "1.1"))
+    assert desk.leaves().order is not None
+    desk.entry(Repaired("bybit", BTC, "position", "0", "0", "the venue", "1.2", position=desk.net))
+    assert code(desk.leaves("short", Side.BUY)) == "NOTHING_TO_REDUCE"
 
 
 def test_a_holding_that_no_other_offsets_ends_when_the_account_is_flat() -> None:
