@@ -11,7 +11,7 @@ from actors.exchange.brain import KINDS as EXCHANGE_KINDS
 from actors.learner.brain import KINDS as LEARNER_KINDS
 from actors.risk.brain import KINDS as RISK_KINDS
 from actors.strategy.brain import KINDS as STRATEGY_KINDS
-from actors.strategy.plan import StrategyPlan, planned
+from actors.strategy.plan import StrategyPlan, entered
 from conf import Settings
 from runtime.supervision.assignment import CellAssignment
 from runtime.supervision.policy import Intensity
@@ -174,10 +174,7 @@ class Planner:
         """
         plans: list[StrategyPlan] = []
         for entry in self.settings.strategies:
-            capital = float(entry.capital)
-            plan = StrategyPlan(entry.tag, "", entry.name, dict(entry.params), entry.dry_run, capital=capital)
-            together = entry.symbols_together or resolve(entry.name).together
-            plans += planned(plan, self.settings.symbols_of(entry), together=together)
+            plans += entered(entry, self.settings.symbols_of(entry), together=resolve(entry.name).together)
         return plans
 
     def strategies(self, plans: Sequence[StrategyPlan]) -> ChildSpec:

@@ -105,6 +105,7 @@ def _approved(event: Approved) -> list[str]:
     return [
         f"APPROVED as {order.client_id}: {order.side} {order.quantity} {order.symbol} {order.type}{price} "
         f"{order.time_in_force}, reference price {order.reference_price}",
+        *(["it ends what the strategy itself holds, and is no entry"] if order.closes else []),
         *([f"as a flow: {order.flow}, until {stamp(order.ends_ns)}"] if order.flow is not None else []),
         *_judged_by(event),
         *_steps(event.steps),

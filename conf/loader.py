@@ -49,6 +49,24 @@ def load(
     return _checked(tree, problems)
 
 
+def relaid(settings: Settings, overrides: Mapping[str, object]) -> Settings:
+    """``settings`` with ``overrides`` laid over them and checked again; no file and no variable is read.
+
+    Args:
+        settings: read before.
+        overrides: values by dotted path, as for ``load``; a mapping takes the whole place.
+
+    Raises:
+        ConfigError: as ``load``.
+    """
+    tree = Tree()
+    tree.merge(settings.model_dump(mode="json"), "the settings")
+    problems: list[str] = []
+    for key, value in overrides.items():
+        _put(tree, tuple(key.split(".")), value, "the overrides", problems)
+    return _checked(tree, problems)
+
+
 def _put(tree: Tree, path: tuple[str | int, ...], value: object, source: str, problems: list[str]) -> None:
     try:
         tree.put(path, value, source)

@@ -65,7 +65,10 @@ class Settings(Section):
         tags = [entry.tag for entry in value]
         twice = sorted({tag for tag in tags if tags.count(tag) > 1})
         if twice:
-            raise ValueError(f"expected a label of its own for each strategy, found {twice[0]!r} twice; set `label`")
+            raise ValueError(
+                f"expected a label of its own for each strategy, found {twice[0]!r} twice; set `label` (on the command "
+                "line LABEL=NAME)"
+            )
         traded = info.data.get("symbols")
         for symbol in (symbol for entry in value for symbol in entry.symbols if traded and symbol not in traded):
             raise ValueError(f"expected symbols of the session, found {symbol!r}; add it to `symbols`")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import NamedTuple
 
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState, TrackedOrder
 from actors.messages.control import TradingState
-from actors.names import BUS, RISK
+from actors.names import BUS, RISK, pair
 from runtime.behavior import Context
 
 
@@ -51,7 +52,17 @@ class Admission:
             doubt = self._doubt(order.symbol)
             if doubt is not None:
                 return doubt
-        return self._rules(tracked)
+        return self._share(tracked) or self._rules(tracked)
+
+    def _share(self, tracked: TrackedOrder) -> Refusal | None:
+        """Whether what its strategy holds by now still covers an order that ends it and may open a position."""
+        order = tracked.order
+        if not tracked.closes:
+            return None
+        held = -self._state.shares.get(pair(tracked.strategy, order.symbol), Decimal(0)) * order.side.sign
+        if held >= order.quantity:
+            return None
+        return Refusal("share", "NOT_HELD", f"held={max(held, Decimal(0))} closes={order.quantity}")
 
     def _doubt(self, symbol: str) -> Refusal | None:
         """What speaks against new exposure in ``symbol``."""

@@ -440,6 +440,7 @@ def tracked_of(approved: ApprovedOrder) -> TrackedOrder:
         expires_ns=approved.expires_ns,
         tick_recv_ns=approved.tick_recv_ns,
         signal_ns=approved.signal_ns,
+        closes=approved.closes,
     )
 
 

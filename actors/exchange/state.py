@@ -72,6 +72,8 @@ class TrackedOrder(msgspec.Struct):
     amending: Decimal | None = None
     """The price asked for by an amendment whose outcome is open."""
     amended_ns: int = 0
+    closes: bool = False
+    """It ends what its strategy holds, and leaves only while that covers it."""
     amend_refused: bool = False
 
     @property

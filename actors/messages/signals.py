@@ -66,6 +66,8 @@ class ApprovedOrder(Message):
     signal_ns: int
     flow: Flow | None = None
     ends_ns: int = 0
+    closes: bool = False
+    """It ends what the strategy itself holds: no entry, although the account's position may grow by it."""
 
 
 class Verdict(Message):

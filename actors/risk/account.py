@@ -8,6 +8,7 @@ import msgspec
 
 from actors.messages.orders import Filled
 from actors.messages.signals import ApprovedOrder
+from actors.names import pair
 from actors.risk.book import DAY_NS, Book, Bounds
 from actors.window import remember
 from exchanges.model.order import Side
@@ -38,7 +39,7 @@ class Account(msgspec.Struct):
         day = order.approved_ns // DAY_NS
         if day > self.day:
             self.day, self.spent = day, _ZERO
-        if day == self.day and not order.reduce_only:
+        if day == self.day and not order.reduce_only and not order.closes:
             price = order.price or order.reference_price
             self.spent += notional(book, order.symbol, order.side, order.quantity, price, price)
 
@@ -53,18 +54,28 @@ class Account(msgspec.Struct):
         """Fold a fill into its strategy's own holding; a holding that is closed is a round trip.
 
         A round trip that lost, fees included, adds to the streak; ``losses`` of them in a row
-        (0: never) pause the strategy. Where nothing is held any more, no strategy holds anything.
+        (0: never) pause the strategy. Where nothing is held any more, no strategy holds anything, unless what they
+        hold offsets each other and it was one of them that traded.
         """
         fill = event.fill
         if event.strategy:
-            key = f"{event.strategy}|{fill.symbol}"
+            key = pair(event.strategy, fill.symbol)
             held = (self.holdings.pop(key, None) or Position(fill.symbol)).apply(fill)
             if held.quantity:
                 remember(self.holdings, key, held, _STRATEGIES)
             else:
                 self._closed(event.strategy, held.realized - held.fees, ts, losses, pause_ns)
-        if not event.position.quantity:
+        if not event.position.quantity and (not event.strategy or self.booked(fill.symbol)):
             self.flat(fill.symbol)
+
+    def share(self, strategy: str, symbol: str) -> Decimal:
+        """What a strategy holds by its own fills, signed."""
+        held = self.holdings.get(pair(strategy, symbol))
+        return held.quantity if held is not None else _ZERO
+
+    def booked(self, symbol: str) -> Decimal:
+        """What all strategies together hold by their own fills, signed."""
+        return sum((held.quantity for held in self.holdings.values() if held.symbol == symbol), _ZERO)
 
     def flat(self, symbol: str) -> None:
         """The position is gone, whoever closed it."""

@@ -35,6 +35,7 @@ def approve(signal: Signal, plan: Plan, now: int, settings: RiskSettings) -> App
         signal_ns=signal.created_ns,
         flow=flow,
         ends_ns=now + lifetime_ns(flow) if flow is not None else 0,
+        closes=plan.closes,
     )
 
 

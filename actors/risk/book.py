@@ -9,6 +9,7 @@ import msgspec
 
 from actors.messages.orders import Filled, FlowEnded, LegPlanned, OrderChanged, Repaired
 from actors.messages.signals import ApprovedOrder
+from actors.names import pair
 from exchanges.model.flow import protects
 from exchanges.model.order import Fill, Order, OrderStatus, Side
 from exchanges.model.position import Position
@@ -119,6 +120,8 @@ class Book(msgspec.Struct):
     lots: dict[str, Decimal] = {}
     rates: dict[str, Decimal] = {}
     """What one unit of a symbol's quote currency counts as in dollars, where that is known; 1 elsewhere."""
+    owners: dict[str, str] = {}
+    """By signal of a flow under way whose it is, ``strategy|symbol``."""
 
     def position(self, symbol: str) -> Position:
         return self.positions.get(symbol) or Position(symbol)
@@ -139,6 +142,11 @@ class Book(msgspec.Struct):
         orders = [order for _, order in self.outstanding(symbol) if order.side is side and not order.waits]
         same = sum((order.outstanding for order in orders), _ZERO)
         return max(abs(held) - same, _ZERO)
+
+    def leaving(self, strategy: str, symbol: str, side: Side) -> Decimal:
+        """What a strategy's own orders of ``side`` may still come to, in base units."""
+        own = [order for _, order in self.outstanding(symbol) if order.strategy == strategy and order.side is side]
+        return sum((order.outstanding for order in own), _ZERO)
 
     def price(self, symbol: str) -> Decimal:
         """The price exposure is valued at: the mark, or the dearest price it was committed at."""
@@ -219,6 +227,7 @@ def confirm(book: Book, order: ApprovedOrder) -> None:
     commitment.quantity, commitment.reduce_only = order.quantity, order.reduce_only
     if order.flow is not None:
         book.frames[order.signal_id] = order.client_id
+        book.owners[order.signal_id] = pair(order.strategy, order.symbol)
 
 
 def leg_planned(book: Book, event: LegPlanned) -> None:
@@ -312,7 +321,7 @@ def flow_ended(book: Book, event: FlowEnded) -> None:
     """Fold the end of a flow; the room its entry held is given back when its signal ends."""
     if not event.lives_on:
         exits = _exits_of(book, event.signal_id)
-        book.frames.pop(event.signal_id, None)
+        _end(book, event.signal_id)
         for client_id in exits:
             del book.commitments[client_id]
 
@@ -334,10 +343,16 @@ def release(book: Book, signal_id: str, *, executed: bool = False) -> None:
     """The signal has ended: none of its orders can fill any more, but for the exits of a flow that was executed."""
     kept = _exits_of(book, signal_id) if executed else set()
     if not executed:
-        book.frames.pop(signal_id, None)
+        _end(book, signal_id)
     for client_id in [key for key, order in book.commitments.items() if order.signal_id == signal_id]:
         if client_id not in kept:
             del book.commitments[client_id]
+
+
+def _end(book: Book, signal_id: str) -> None:
+    """A flow is under way no more."""
+    book.frames.pop(signal_id, None)
+    book.owners.pop(signal_id, None)
 
 
 def _exits_of(book: Book, signal_id: str) -> set[str]:

@@ -313,7 +313,8 @@ class RiskBrain:
             return
         self._state.own[signal.id] = now
         book.reserve(self._state.book, order, self._until(signal), plan.worst)
-        fold.entered(self._state, signal.id, signal.strategy, signal.symbol, now, reduces=order.reduce_only)
+        reduces = order.reduce_only or order.closes
+        fold.entered(self._state, signal.id, signal.strategy, signal.symbol, now, reduces=reduces)
 
     def _renew(self, signal: Signal, client_id: str) -> None:
         commitment = self._state.book.commitments.get(client_id)

@@ -86,6 +86,8 @@ class Case:
     """Of all venues together, in dollars."""
     strength: float = 0.0
     plan: Plan | None = None
+    within: bool = False
+    """Whether an exit may do no more than lower the account's position."""
 
     @property
     def pair(self) -> str:
@@ -199,10 +201,47 @@ class Case:
         if self.plan is not None:
             return self.plan.reduce_only
         if signal.reduce_only:
-            return True
+            return not self.leaves
         if self.trading is TradingState.REDUCING and signal.quantity is None:
             return closable > 0
         return signal.quantity is not None and signal.quantity <= closable
+
+    @functools.cached_property
+    def own(self) -> Decimal:
+        """How much of what the strategy itself holds an order of the signal's side can end, in base units.
+
+        Its orders that may do so already are taken off, and so is what nobody's fills explain of the account's
+        position against it: somebody else may have closed it. Nothing while a flow of its own is under way in the
+        symbol, whose exits would close it as well.
+        """
+        signal, book, account = self.signal, self.book, self.account
+        if self.pair in book.owners.values():
+            return Decimal(0)
+        sign = -signal.side.sign
+        held = account.share(signal.strategy, signal.symbol) * sign
+        strange = (book.position(signal.symbol).quantity - account.booked(signal.symbol)) * sign
+        out = book.leaving(signal.strategy, signal.symbol, signal.side)
+        return max(held + min(strange, Decimal(0)) - out, Decimal(0))
+
+    @functools.cached_property
+    def leaves(self) -> bool:
+        """Whether it ends more of the strategy's own holding than the account's position can be lowered by.
+
+        Other strategies hold the other side then. As the account's position grows by it, what guards new exposure
+        guards it, too; it is no entry all the same.
+        """
+        signal, known = self.signal, self.instrument
+        if not signal.reduce_only or self.within or signal.flow is not None or self.trading is not TradingState.ACTIVE:
+            return False
+        if known is None or not known.short:
+            return False
+        wanted = self.own if signal.quantity is None else min(signal.quantity, self.own)
+        return wanted > self.closable
+
+    @property
+    def exits(self) -> bool:
+        """Whether it is no entry: it lowers the account's position, or ends what the strategy itself holds."""
+        return self.lowers or self.leaves
 
     def category(self, symbol: str) -> str:
         """The configured category, else the kind of the contract; empty if neither is known."""

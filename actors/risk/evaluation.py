@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from actors.messages.signals import ApprovedOrder, Step, Verdict
 from actors.risk.approval import approve
 from actors.risk.case import Case
@@ -9,7 +11,19 @@ from actors.risk.gates import GATES
 
 
 def judge(case: Case) -> Verdict:
-    """Approve the case's signal, or deny it at the first gate it does not pass."""
+    """Approve the case's signal, or deny it at the first gate it does not pass.
+
+    A strategy that may not leave all it holds leaves what lowers the account's position.
+    """
+    verdict = _judge(case)
+    if verdict.order is None and case.leaves and case.closable > 0:
+        again = dataclasses.replace(case, strength=0.0, plan=None, within=True)
+        verdict = _judge(again)
+        case.strength, case.plan = again.strength, again.plan
+    return verdict
+
+
+def _judge(case: Case) -> Verdict:
     steps: list[Step] = []
     for gate in GATES:
         step = gate(case)

@@ -135,7 +135,8 @@ def _approved(state: RiskState, settings: RiskSettings, event: Approved, ts: int
     _judged(state, event)
     verdict = Verdict(event.signal_id, event.steps, order, regime=event.regime, policy=event.policy, arm=event.arm)
     decided(state, verdict, settings)
-    entered(state, event.signal_id, event.strategy, event.symbol, order.approved_ns, reduces=order.reduce_only)
+    reduces = order.reduce_only or order.closes
+    entered(state, event.signal_id, event.strategy, event.symbol, order.approved_ns, reduces=reduces)
     _settle(state, settings, event.signal_id, ts)
 
 
@@ -196,7 +197,8 @@ def _repaired(state: RiskState, settings: RiskSettings, event: Repaired, ts: int
     book.repaired(state.book, event)
     if event.position is not None:
         state.account.peak += state.book.profit() - before
-    if not state.book.position(event.symbol).quantity:
+    moved = event.position is not None or event.fill is not None
+    if moved and not state.book.position(event.symbol).quantity:
         state.account.flat(event.symbol)
 
 

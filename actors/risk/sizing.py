@@ -25,6 +25,8 @@ class Plan(msgspec.Struct, frozen=True):
     worst: Decimal
     reference: Decimal
     reduce_only: bool
+    closes: bool = False
+    """It ends a strategy's own holding where the account's position can't be lowered by it."""
 
 
 class Room(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from actors import names
+from conf.trading import StrategySettings
 
 
 class StrategyPlan(msgspec.Struct, frozen=True):
@@ -45,3 +46,10 @@ def planned(plan: StrategyPlan, symbols: Sequence[str], *, together: bool) -> li
         return [msgspec.structs.replace(plan, symbol=symbols[0], symbols=tuple(symbols))]
     part = plan.capital / len(symbols)
     return [msgspec.structs.replace(plan, symbol=symbol, capital=part) for symbol in symbols]
+
+
+def entered(entry: StrategySettings, symbols: Sequence[str], *, together: bool) -> list[StrategyPlan]:
+    """The plans of one entry of a configuration on its ``symbols``; ``together``: its class wants it so."""
+    capital = float(entry.capital)
+    plan = StrategyPlan(entry.tag, "", entry.name, dict(entry.params), entry.dry_run, capital=capital)
+    return planned(plan, symbols, together=together or entry.symbols_together)

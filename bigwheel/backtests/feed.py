@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain, repeat
 from pathlib import Path
@@ -54,14 +54,24 @@ class Feed:
         path: a catalog or recording, a file (Parquet, CSV, JSON lines of books) or a folder of such files.
         symbols: full names, ``bybit:BTCUSDT``.
         start_ns, end_ns: the first moment, and the one after the last.
+        traders: by symbol who trades it, for the words of an error.
 
     Raises:
         BacktestError: there is no such data.
         DataError: it can't be read, or something in it can't be right.
     """
 
-    def __init__(self, path: Path, symbols: Sequence[str], start_ns: int = 0, end_ns: int = FOR_EVER_NS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        symbols: Sequence[str],
+        start_ns: int = 0,
+        end_ns: int = FOR_EVER_NS,
+        *,
+        traders: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         self._open = ExitStack()
+        self._traders = traders or {}
         self.catalog = self._catalog(path, symbols)
         self.series = self._chosen(path, symbols)
         self.tickers = self.catalog.series(symbols, (TICKERS,))
@@ -93,8 +103,11 @@ class Feed:
             found = [*(each for each in own if each.kind in EVENTS), *bars[:1]]
             if not found:
                 names = ", ".join(dict.fromkeys(each.symbol for each in there)) or "none of these symbols"
+                who = " and ".join(self._traders.get(symbol, ()))
                 raise BacktestError(
-                    f"expected trades, quotes, books or bars of {symbol} at {path}, found {names}; correct --symbols"
+                    f"expected trades, quotes, books or bars of {symbol} at {path}"
+                    f"{f', which {who} is to trade' if who else ''}, found {names}; correct --symbols, or the symbols "
+                    "of the strategy, or give data that have it"
                 )
             chosen += found
         return chosen

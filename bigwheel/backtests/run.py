@@ -1,4 +1,4 @@
-"""``bigwheel.backtest``: a strategy on recorded data, by the brains that trade live."""
+"""``bigwheel.backtest``: strategies on recorded data, by the brains that trade live."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from actors.strategy.plan import StrategyPlan, planned
+from actors.strategy.plan import entered
 from bigwheel.backtests import tables
 from bigwheel.backtests.accruals import Rate
 from bigwheel.backtests.conduct import conduct
@@ -19,27 +19,26 @@ from bigwheel.backtests.feed import Feed
 from bigwheel.backtests.instruments import instruments
 from bigwheel.backtests.outcomes import Settled
 from bigwheel.backtests.result import BacktestResult
+from bigwheel.backtests.roster import ALONE, Config, Lineup, Member, Roster, Strategies, enroll
 from bigwheel.backtests.session import Session, Terms
 from bigwheel.times import moment_ns
-from conf import Settings, load
-from conf.trading import check_symbols
+from conf import Settings, relaid
 from exchanges.catalog.catalog import FOR_EVER_NS
 from exchanges.paper.settings import DEPTHS, Depth, PaperSettings
-from strategies.registry import resolve
 from strategies.strategy import Strategy
 
 Moment = int | str | dt.datetime | None
 
 
 def backtest(
-    strategy: str | type[Strategy],
+    strategy: Strategies = None,
     *,
     data: str | Path,
-    symbols: str | Sequence[str],
+    symbols: str | Sequence[str] | None = None,
     start: Moment = None,
     end: Moment = None,
     params: Mapping[str, Any] | None = None,
-    config: str | Settings | Mapping[str, object] = "backtest",
+    config: Config = ALONE,
     cash: Decimal | float | str | None = None,
     costs: Mapping[str, object] | None = None,
     latency_ms: float | Mapping[str, float] | None = None,
@@ -48,14 +47,17 @@ def backtest(
     seed: int = 0,
     depth: Depth = "synthetic",
 ) -> BacktestResult:
-    """Run a strategy on recorded data: the same brains, gates, sizing, orders and accounting as in a session.
+    """Run strategies on recorded data: the same brains, gates, sizing, orders and accounting as in a session.
 
     Args:
-        strategy: a built-in name, ``module:Class``, ``file.py:Class``, or the class itself.
+        strategy: a built-in name, ``module:Class``, ``file.py:Class``, or the class itself; a mapping with the keys
+            of an entry under ``strategies:`` (``name``, which may be a class, ``label``, ``params``, ``symbols``,
+            ``share``, ...); a list of these. ``None`` runs the strategies of ``config``.
         data: a catalog, a recording, or a Parquet or CSV file (or a folder of them).
-        symbols: full names, ``bybit:BTCUSDT``.
+        symbols: full names, ``bybit:BTCUSDT``, of strategies that name none of their own; by default those of
+            ``config``.
         start, end: the first moment and the one after the last: a time (UTC), or nanoseconds since the epoch.
-        params: the strategy's own parameters.
+        params: the strategy's own parameters; of several by ``LABEL.name``. They go before those of the entries.
         config: an environment, settings, or what is to differ from the environment ``backtest``.
         cash: what each venue's account begins with, in its currency; by default ``simulator.starting_balance``.
         costs: ``{"maker": 0.0002, "taker": 0.00055}``, fractions of notional; by default each venue's own.
@@ -67,24 +69,27 @@ def backtest(
             the last trade's price, without a spread), to compare with other engines.
 
     Raises:
-        BacktestError: there is no such data or symbol, an argument makes no sense, or a brain raised.
+        BacktestError: there is no such data, symbol or label, an argument makes no sense, or a brain raised.
         StrategyError: there is no such strategy, or the parameters are not its own.
         ConfigError, DataError, FeedError: the configuration or the data can't be read.
     """
+    told = Told(cash, costs, latency_ms, funding, settlements, seed, depth)
+    return played(enroll(strategy, symbols, config), params or {}, Path(data), span_ns(start, end), told)
+
+
+def played(roster: Roster, params: Mapping[str, Any], data: Path, span: tuple[int, int], told: Told) -> BacktestResult:
+    """See ``backtest``."""
     began = time.perf_counter()
-    wanted, span = symbols_of(symbols), span_ns(start, end)
-    tried = subject(strategy, wanted, params or {})
-    told = Told(config, cash, costs, latency_ms, funding, settlements, seed, depth)
-    with Feed(Path(data), wanted, *span) as feed:
-        session = prepared(tried, feed, Path(data), told)
+    lineup = roster.lineup(params)
+    with Feed(data, lineup.settings.symbols, *span, traders=lineup.traders) as feed:
+        session = prepared(lineup, feed, data, told)
         span = _run(session, feed)
-    return _result(session, tried.params, wanted, span, time.perf_counter() - began)
+    return _result(session, lineup, span, time.perf_counter() - began)
 
 
 class Told(NamedTuple):
-    """What ``backtest`` is told besides the strategy and the data, as it is told."""
+    """What ``backtest`` is told besides the strategies, the configuration and the data, as it is told."""
 
-    config: str | Settings | Mapping[str, object] = "backtest"
     cash: Decimal | float | str | None = None
     costs: Mapping[str, object] | None = None
     latency_ms: float | Mapping[str, float] | None = None
@@ -94,49 +99,23 @@ class Told(NamedTuple):
     depth: Depth = "synthetic"
 
 
-class Subject(NamedTuple):
-    """A strategy with its parameters, tried out."""
-
-    owner: type[Strategy]
-    name: str
-    params: dict[str, Any]
-    symbols: tuple[str, ...]
-    instance: Strategy
-
-
-def subject(strategy: str | type[Strategy], symbols: tuple[str, ...], params: Mapping[str, Any]) -> Subject:
-    """The strategy, found and made once, so that what is wrong with it or its parameters is told at once.
-
-    Raises:
-        StrategyError: there is no such strategy, or the parameters are not its own.
-    """
-    owner = strategy if isinstance(strategy, type) else resolve(strategy)
-    name = owner.__name__ if isinstance(strategy, type) else strategy
-    told = dict(params)
-    instance = owner.create(symbols[0], told, "", symbols if owner.together else ())
-    return Subject(owner, name, told, symbols, instance)
-
-
-def prepared(tried: Subject, feed: Feed, data: Path, told: Told) -> Session:
+def prepared(lineup: Lineup, feed: Feed, data: Path, told: Told) -> Session:
     """Everything of a run, before its first piece of data; see ``backtest`` for the arguments and what it raises."""
-    wanted = tried.symbols
-    _ensure_watched(tried.instance, feed, wanted)
-    settings = _settings(told.config, feed, wanted, tried.name, tried.params)
+    wanted = lineup.settings.symbols
+    for member in lineup.members:
+        for instance in member.instances:
+            _ensure_watched(member, instance, feed)
+    settings = _with_streams(lineup.settings, feed)
     listed = instruments(settings, feed, wanted, told.costs)
     ways = conduct(settings, feed, data, listed, told.latency_ms, told.funding, told.settlements, told.seed)
     intervals = {symbol: feed.interval_ns(symbol) for symbol in wanted} if feed.bars_alone else {}
     terms = Terms(listed, _paper(settings, told), ways, intervals)
-    return Session(settings, _plans(settings, tried.owner, wanted), tried.owner, terms)
-
-
-def symbols_of(symbols: str | Sequence[str]) -> tuple[str, ...]:
-    """The symbols, each once, told one by one or with commas; ``BacktestError`` for anything else."""
-    told = symbols.split(",") if isinstance(symbols, str) else symbols
-    wanted = tuple(symbol.strip() for symbol in told)
-    try:
-        return check_symbols(wanted)
-    except ValueError as error:
-        raise BacktestError(f"{error}; name symbols as bybit:BTCUSDT") from error
+    cast = [
+        (plan, member.owner)
+        for member in lineup.members
+        for plan in entered(member.entry, member.symbols, together=member.owner.together)
+    ]
+    return Session(settings, cast, terms)
 
 
 def span_ns(start: Moment, end: Moment) -> tuple[int, int]:
@@ -155,14 +134,16 @@ def _moment(told: Moment, otherwise: int) -> int:
     return told if isinstance(told, int) else moment_ns(told)
 
 
-def _ensure_watched(strategy: Strategy, feed: Feed, symbols: tuple[str, ...]) -> None:
+def _ensure_watched(member: Member, strategy: Strategy, feed: Feed) -> None:
     """What it listens to is in the data. Bars of other lengths are put together from what there is."""
-    for symbol in symbols if not strategy.timeframes else ():
+    for symbol in strategy.symbols if not strategy.timeframes else ():
         there = feed.kinds(symbol)
         lacking = [kind for kind in strategy.watches() if kind.lower() not in there]
         if lacking:
+            owner = type(strategy).__name__
+            who = owner if member.entry.tag in (owner, member.entry.name) else f"{member.entry.tag} ({owner})"
             raise BacktestError(
-                f"expected {' and '.join(lacking)} data of {symbol}, which {type(strategy).__name__} listens to, found "
+                f"expected {' and '.join(lacking)} data of {symbol}, which {who} listens to, found "
                 f"{', '.join(there)}; give other data, or a parameter for these (the built-in ones take source=bars)"
             )
 
@@ -177,37 +158,17 @@ def _paper(settings: Settings, told: Told) -> PaperSettings:
     return PaperSettings(balance=balance, seed=told.seed, depth=told.depth, insured=insured)
 
 
-def _settings(
-    config: str | Settings | Mapping[str, object],
-    feed: Feed,
-    symbols: tuple[str, ...],
-    name: str,
-    params: dict[str, Any],
-) -> Settings:
-    """The configuration for these symbols, with the streams that the data have."""
-    laid: dict[str, object] = {
-        "mode": "sim",
-        "symbols": list(symbols),
-        "strategies": [{"name": name, "params": params}],
-    }
-    for venue in dict.fromkeys(symbol.partition(":")[0] for symbol in symbols):
-        own = [symbol for symbol in symbols if symbol.startswith(f"{venue}:")]
+def _with_streams(settings: Settings, feed: Feed) -> Settings:
+    """The configuration with the streams that the data have."""
+    laid: dict[str, object] = {}
+    for venue in settings.venues:
+        own = [symbol for symbol in settings.symbols if symbol.startswith(f"{venue}:")]
         kinds = dict.fromkeys(kind for symbol in own for kind in feed.kinds(symbol))
         laid[f"exchange.{venue}.streams"] = list(kinds)
         length_s = max(feed.interval_ns(symbol) for symbol in own) // 1_000_000_000
         if length_s:
             laid[f"exchange.{venue}.bar_interval_s"] = length_s
-    if isinstance(config, str):
-        return load(config, laid)
-    if isinstance(config, Settings):
-        return load("backtest", {**config.model_dump(mode="json"), **laid}, {})
-    return load("backtest", {**config, **laid})
-
-
-def _plans(settings: Settings, owner: type[Strategy], symbols: tuple[str, ...]) -> list[StrategyPlan]:
-    entry = settings.strategies[0]
-    plan = StrategyPlan(entry.tag, "", entry.name, dict(entry.params), capital=float(entry.capital))
-    return planned(plan, symbols, together=owner.together)
+    return relaid(settings, laid)
 
 
 def _run(session: Session, feed: Feed) -> tuple[int, int]:
@@ -225,16 +186,14 @@ def _run(session: Session, feed: Feed) -> tuple[int, int]:
     return first_ns, last_ns
 
 
-def _result(
-    session: Session, params: dict[str, Any], symbols: tuple[str, ...], span: tuple[int, int], seconds: float
-) -> BacktestResult:
+def _result(session: Session, lineup: Lineup, span: tuple[int, int], seconds: float) -> BacktestResult:
     ledger = session.ledger
     orders, signals = list(ledger.orders.values()), list(ledger.signals.values())
     prices = session.prices.rows()
     return BacktestResult(
-        session.settings.strategies[0].tag,
-        params,
-        _summary(session, symbols, span, seconds),
+        lineup.title,
+        lineup.params,
+        _summary(session, span, seconds),
         tables.table(orders, tables.ORDERS),
         tables.table(ledger.fills, tables.FILLS),
         tables.table(ledger.trips.rows, tables.TRADES),
@@ -245,12 +204,12 @@ def _result(
     )
 
 
-def _summary(session: Session, symbols: tuple[str, ...], span: tuple[int, int], seconds: float) -> dict[str, Any]:
+def _summary(session: Session, span: tuple[int, int], seconds: float) -> dict[str, Any]:
     ledger, counts = session.ledger, session.counts
     events = counts.total()
     positions = ledger.books.positions.values()
     return {
-        "symbols": list(symbols),
+        "symbols": list(session.settings.symbols),
         "from": span[0],
         "to": span[1],
         "events": events,
@@ -274,4 +233,5 @@ def _summary(session: Session, symbols: tuple[str, ...], span: tuple[int, int], 
         "orders": dict(sorted(Counter(row["status"] for row in ledger.orders.values()).items())),
         "fills": len(ledger.fills),
         "round_trips": len(ledger.trips.rows),
+        "strategies": session.performance(),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,7 @@ from actors.exchange.brain import KINDS as EXCHANGE_KINDS
 from actors.exchange.brain import ExchangeBrain
 from actors.exchange.configuration import connection
 from actors.exchange.flows.watching import Watched
+from actors.gateway.portfolio import strategies
 from actors.learner.brain import KINDS as LEARNER_KINDS
 from actors.learner.brain import LearnerBrain
 from actors.learner.configuration import terms
@@ -26,6 +27,7 @@ from actors.risk.brain import RiskBrain
 from actors.risk.configuration import limits
 from actors.strategy import factory
 from actors.strategy.brain import KINDS as STRATEGY_KINDS
+from actors.strategy.brain import StrategyBrain
 from actors.strategy.plan import StrategyPlan
 from bigwheel.backtests.conduct import Conduct
 from bigwheel.backtests.driver import Driver, Seat
@@ -49,6 +51,10 @@ LEAD_NS = 10 * SECOND
 """How long before the first piece of data everything starts, so that the connections are reconciled by then."""
 
 
+Cast = tuple[StrategyPlan, type[Strategy]]
+"""A strategy as it is planned, and its class."""
+
+
 class Terms(NamedTuple):
     """What a run is made with, besides the configuration."""
 
@@ -63,7 +69,7 @@ class Terms(NamedTuple):
 class Session:
     """Owns everything of one run."""
 
-    def __init__(self, settings: Settings, plans: list[StrategyPlan], owner: type[Strategy], told: Terms) -> None:
+    def __init__(self, settings: Settings, cast: Sequence[Cast], told: Terms) -> None:
         self.settings = settings
         paper = told.paper
         listed = [each for own in told.instruments.values() for each in own]
@@ -79,14 +85,15 @@ class Session:
             for venue, own in told.instruments.items()
         }
         self._exchanges: dict[str, ExchangeBrain] = {}
+        self._strategies: list[StrategyBrain] = []
         self._risk, self._learner = RiskBrain(limits(settings)), LearnerBrain(terms(settings))
-        self._assemble(plans, owner)
+        self._assemble(cast)
         self.conduct = told.conduct
         # A lull moves market and strategies together; data on their way, and marks of the venue's own, are none of it.
         self._lulls = told.lulls and not told.conduct.latency.feed_ns and not told.conduct.marked
         self._lull = Lull(self.driver, self._exchanges, self._risk, self._learner, self._passed, self._carries)
 
-    def _assemble(self, plans: list[StrategyPlan], owner: type[Strategy]) -> None:
+    def _assemble(self, cast: Sequence[Cast]) -> None:
         settings, driver = self.settings, self.driver
         connections = [names.exchange(venue) for venue in self.venues]
         driver.seat(Seat(names.BUS, BusBrain(times(settings)), (), (names.RISK,)))
@@ -100,9 +107,10 @@ class Session:
             self._exchanges[venue] = brain
             watched = (names.BUS, names.RISK, f"{names.STRATEGY}/*")
             driver.seat(Seat(names.exchange(venue), brain, EXCHANGE_KINDS, watched))
-        for plan in plans:
+        for plan, owner in cast:
             peers = (names.BUS, *dict.fromkeys(map(names.exchange_of, plan.every)))
             strategy = factory.build(settings, plan, owner, delivery=Delivery.ALL, sample_ns=DAY_NS)
+            self._strategies.append(strategy)
             symbol = "" if plan.symbols else plan.symbol
             driver.seat(Seat(plan.cell, strategy, STRATEGY_KINDS, peers, symbol))
 
@@ -207,6 +215,15 @@ class Session:
                 f"expected the equity by the journal's fills to be that of the matching engine, found {ours} and "
                 f"{engine}; this is a defect of the program, please report it with the data"
             )
+
+    def performance(self) -> dict[str, dict[str, Any]]:
+        """By label what a strategy did, as a session's overview has it; what is held is valued at the marks."""
+        cells = []
+        for brain in self._strategies:
+            held = brain.desk.positions
+            marks = {symbol: float(self.mark(symbol)) for symbol, position in held.items() if position.quantity}
+            cells.append({**brain.status(), "performance": brain.performance.report(held, marks)})
+        return strategies(cells)
 
     def mark(self, symbol: str) -> Decimal:
         """The price that ``symbol`` is valued at."""

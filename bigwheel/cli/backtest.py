@@ -1,4 +1,4 @@
-"""``bigwheel backtest``: a strategy on recorded data."""
+"""``bigwheel backtest``: strategies on recorded data."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import typer
 from rich.table import Table
 
 from bigwheel.backtests.result import BacktestResult
+from bigwheel.backtests.roster import ALONE
 from bigwheel.backtests.run import backtest as run
 from bigwheel.cli import rerun
+from bigwheel.cli.entries import Names, Symbols, entries
 from bigwheel.cli.options import AsJson
 from bigwheel.errors import UsageError
 from bigwheel.reports import write_report
@@ -23,19 +25,19 @@ from exchanges.paper.settings import Depth
 
 def backtest(
     ctx: typer.Context,
-    strategy: Annotated[str, typer.Argument(help="A built-in strategy, module:Class or file.py:Class.")] = "",
+    strategy: Names = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="A catalog, a recording, or a Parquet or CSV file.")
     ] = None,
-    symbols: Annotated[str, typer.Option("--symbols", help="Comma-separated: bybit:BTCUSDT,bybit:ETHUSDT.")] = "",
+    symbols: Symbols = "",
     since: Annotated[str, typer.Option("--from", help="The first moment (2026-11-01, UTC). Default: all.")] = "",
     until: Annotated[str, typer.Option("--to", help="The moment after the last one.")] = "",
-    param: Annotated[list[str] | None, typer.Option("--param", help="fast=10; may be given again.")] = None,
+    param: Annotated[list[str] | None, typer.Option("--param", help="fast=10, of several LABEL.fast=10.")] = None,
     cash: Annotated[float | None, typer.Option("--cash", help="What each venue's account begins with.")] = None,
     latency_ms: Annotated[float | None, typer.Option("--latency-ms", min=0, help="To the venue, one way.")] = None,
     funding: Annotated[str, typer.Option("--funding", help="A rate such as 0.0001, or a file of rates.")] = "",
     settlements: Annotated[str, typer.Option("--settlements", help="A file of markets with their results.")] = "",
-    config: Annotated[str, typer.Option("--config", help="An environment or a YAML file.")] = "backtest",
+    config: Annotated[str, typer.Option("--config", help="An environment or a YAML file.")] = ALONE,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of depth that is made up.")] = 0,
     depth: Annotated[Depth, typer.Option("--depth", help="What is made up: exact is without a spread.")] = "synthetic",
     out: Annotated[Path | None, typer.Option("--out", help="A folder for the tables and summary.json.")] = None,
@@ -45,7 +47,9 @@ def backtest(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run a strategy on recorded data, by the brains that trade live, and say what came of it.
+    """Run strategies on recorded data, by the brains that trade live, and say what came of it.
+
+    Several run together on one account. Without any, those that --config names are run as a session would run them.
 
     With --session STORE: run a finished session again on its recorded market data and venue answers, and compare
     signals and orders. Exit status 1 if they differ, or if anything is damaged or missing.
@@ -53,10 +57,12 @@ def backtest(
     if session is not None:
         rerun.show(ctx, session, as_json=as_json)
         return
+    if data is None:
+        raise UsageError("expected --data with STRATEGY or --config, or --session STORE; see bigwheel backtest --help")
     result = run(
-        strategy,
-        data=_told(strategy, data, symbols),
-        symbols=symbols,
+        entries(strategy or (), config),
+        data=data,
+        symbols=symbols or None,
         start=since or None,
         end=until or None,
         params=dict(map(_param, param or ())),
@@ -82,15 +88,6 @@ def _say(result: BacktestResult, report: Path | None, *, as_json: bool) -> None:
     _show(result)
     if page is not None:
         terminal().print(f"report: {page}", soft_wrap=True)
-
-
-def _told(strategy: str, data: Path | None, symbols: str) -> Path:
-    """The market data, where all is told that a run needs."""
-    if not strategy or data is None or not symbols:
-        raise UsageError(
-            "expected STRATEGY with --data and --symbols, or --session STORE; see bigwheel backtest --help"
-        )
-    return data
 
 
 def _param(text: str) -> tuple[str, Any]:
@@ -123,6 +120,19 @@ def _show(result: BacktestResult) -> None:
     table = Table(show_header=False, box=None)
     for name, value in rows.items():
         table.add_row(name, value)
+    terminal().print(table)
+    if len(told["strategies"]) > 1:
+        _by_strategy(told["strategies"])
+
+
+def _by_strategy(told: dict[str, dict[str, Any]]) -> None:
+    """What each of several strategies did."""
+    table = Table("strategy", "symbols", "signals", "fills", "trades", "hit rate", "profit", "drawdown", box=None)
+    for label, each in told.items():
+        counts = (f"{each[name]:,}" for name in ("signals", "fills", "trades"))
+        hits = "-" if each["hit_rate"] is None else f"{each['hit_rate']:.1%}"
+        profit, sunk = f"{each['profit']:+,.2f}", f"{abs(each['drawdown']):.2%}"
+        table.add_row(label, ", ".join(each["symbols"]), *counts, hits, profit, sunk)
     terminal().print(table)
 
 

@@ -1,4 +1,4 @@
-"""``bigwheel sweep``: many backtests of one strategy."""
+"""``bigwheel sweep``: many backtests with other parameters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from bigwheel.backtests.roster import ALONE
+from bigwheel.cli.entries import Names, Symbols, entries
 from bigwheel.cli.options import AsJson
 from bigwheel.cli.progress import Meter
 from bigwheel.errors import UsageError
@@ -26,12 +28,11 @@ _ROWS = 10
 _SHOWN = ("total_return", "sharpe", "max_drawdown", "trades", "final_equity")
 _WAYS = {"days": "days drawn in blocks", "trades": "round trips drawn", "venue": "other seeds and latencies"}
 
-Name = Annotated[str, typer.Argument(help="A built-in strategy, module:Class or file.py:Class.")]
 Data = Annotated[Path, typer.Option("--data", help="A catalog, a recording, or a Parquet or CSV file.")]
-Symbols = Annotated[str, typer.Option("--symbols", help="Comma-separated: bybit:BTCUSDT,bybit:ETHUSDT.")]
 Out = Annotated[Path, typer.Option("--out", help="The sweep's folder: empty, or that of the same sweep.")]
 Param = Annotated[
-    list[str] | None, typer.Option("--param", help="fast=5,10 or slow=20:60:10 (both ends); may be given again.")
+    list[str] | None,
+    typer.Option("--param", help="fast=5,10 or slow=20:60:10 (both ends); of several LABEL.fast=5."),
 ]
 Where = Annotated[list[str] | None, typer.Option("--where", help="A condition such as 'fast < slow'.")]
 Samples = Annotated[int | None, typer.Option("--samples", min=1, help="So many combinations at random, by --seed.")]
@@ -56,10 +57,10 @@ Address = Annotated[str, typer.Option("--address", help="Join a Ray cluster: aut
 
 
 def sweep(
-    strategy: Name,
     data: Data,
-    symbols: Symbols,
     out: Out,
+    strategy: Names = None,
+    symbols: Symbols = "",
     param: Param = None,
     where: Where = None,
     samples: Samples = None,
@@ -70,14 +71,14 @@ def sweep(
     until: Until = "",
     cash: Cash = None,
     latency_ms: Latency = None,
-    config: ConfigName = "backtest",
+    config: ConfigName = ALONE,
     seed: Seed = 0,
     report: Report = None,
     jobs: Jobs = None,
     address: Address = "",
     as_json: AsJson = False,
 ) -> None:
-    """Run a strategy with every combination of parameters, and say which did best.
+    """Run strategies with every combination of parameters, and say which did best.
 
     Finished runs are kept in --out: after an interruption the same command goes on. Exit status 1: all failed.
     """
@@ -85,9 +86,10 @@ def sweep(
     asked |= {"walk_forward": walk_forward, "monte_carlo": monte_carlo, "jobs": jobs, "address": address or None}
     asked |= {"start": since or None, "end": until or None, "cash": cash, "latency_ms": latency_ms}
     asked |= {"config": config, "seed": seed, "grid": _grid(param or ()), "out": out}
+    told = entries(strategy or (), config)
     with Meter() as meter:
         try:
-            result = run(strategy, data=data, symbols=symbols, progress=meter, **asked)
+            result = run(told, data=data, symbols=symbols or None, progress=meter, **asked)
         except KeyboardInterrupt:
             raise UsageError(f"interrupted; the same command goes on with what is missing in {out}") from None
     if as_json:

@@ -30,6 +30,7 @@ def page(figures: Json) -> str:
             sections.heading(figures),
             f'<div class="tiles">{sections.tiles(figures["statistics"])}</div>',
             _section("Equity, drawdown and exposure", _chart("account", drawn)),
+            _strategies(figures["summary"].get("strategies")),
             _section("Monthly returns", sections.monthly(figures["monthly_returns"])),
             _section("Trades", _prices(figures)),
             _section("Statistics", sections.statistics_tables(figures["statistics"])),
@@ -91,6 +92,11 @@ def _prices(figures: Json) -> str:
         "lost the most. Triangles are entries, up for long; dots are exits, green for a profit."
     )
     return f'{choice}<div class="chart" id="prices"></div><p class="quiet">{note}</p>'
+
+
+def _strategies(told: Any) -> str:
+    several = isinstance(told, dict) and len(told) > 1
+    return _section("Strategies", sections.strategies(told)) if several else ""
 
 
 def _sweep(figures: Json, drawn: Json) -> str:

@@ -167,6 +167,25 @@ def statistics_tables(statistics: Json) -> str:
     return f'<div class="columns four">{"".join(parts)}</div>'
 
 
+def strategies(told: Json) -> str:
+    """What each of several strategies did, as a session's overview has it."""
+    cells = [
+        [
+            text(label), words(", ".join(each["symbols"])), _signed(each["profit"]), _signed_share(each["return"]),
+            number(each["sharpe"]), share(each["drawdown"], tone=True), count(each["trades"]), share(each["hit_rate"]),
+            number(each["profit_factor"]), number(each["turnover"]), count(each["signals"]), count(each["fills"]),
+        ]
+        for label, each in told.items()
+    ]  # fmt: skip
+    heads = ("", "Symbols", "Profit", "Return", "Sharpe", "Max drawdown", "Trips", "Hit rate", "Profit factor")
+    note = (
+        "Profit is with what is still held, at the last price; return, turnover and drawdown are of the capital that "
+        "its entry names. Ratios are of daily returns, over several symbols of the last 120 days."
+    )
+    shown = table((*heads, "Turnover", "Signals", "Fills"), cells, words=frozenset({1}))
+    return f'{shown}<p class="quiet">{escape(note)}</p>'
+
+
 def monthly(rows: list[Json]) -> str:
     """Months by year, each on a ground as strong as it is large against the largest."""
     values = [abs(value) for row in rows for value in row["months"] if value is not None]

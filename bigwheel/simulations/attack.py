@@ -20,7 +20,7 @@ from actors.exchange.brain import KINDS as EXCHANGE_KINDS
 from actors.exchange.brain import ExchangeBrain
 from actors.exchange.settings import ExchangeSettings
 from actors.messages.orders import Filled
-from actors.messages.signals import Approved, Emit, Generated
+from actors.messages.signals import Approved, ApprovedOrder, Emit, Generated
 from actors.risk.brain import KINDS as RISK_KINDS
 from actors.risk.brain import RiskBrain
 from actors.risk.fold import recall
@@ -137,20 +137,25 @@ class AttackAudit(Audit):
         order, limits = event.order, self.limits
         if order.reduce_only:
             return
-        self.entries += 1
-        most = max(limits.order_notional, limits.high.order_notional or _ZERO)
-        notional = order.quantity * max(order.price or _ZERO, order.reference_price)
-        self._limit("order_notional", notional, most)
+        if not order.closes:
+            self._entry(order)
         exposure = {symbol: self._exposure(symbol) for symbol in SYMBOLS}
         self._limit("venue_notional", sum(exposure.values(), _ZERO), (limits.venue_notional or _ZERO) * _DRIFT)
         self._limit("category_share", exposure[ETH], limits.category_share * limits.total_notional * _DRIFT)
         named = sum(1 for value in exposure.values() if value)
         self._limit("max_open_positions", Decimal(named), Decimal(limits.max_open_positions))
+
+    def _entry(self, order: ApprovedOrder) -> None:
+        limits = self.limits
+        self.entries += 1
+        most = max(limits.order_notional, limits.high.order_notional or _ZERO)
+        notional = order.quantity * max(order.price or _ZERO, order.reference_price)
+        self._limit("order_notional", notional, most)
         self.budget += order.quantity * (order.price or order.reference_price)
         self._limit("daily_budget", self.budget, limits.daily_budget or _ZERO)
 
-    def _fill(self, event: Filled) -> None:
-        super()._fill(event)
+    def _fill(self, event: Filled, ts: int) -> None:
+        super()._fill(event, ts)
         self.held[event.fill.symbol] = event.position
         self.numbers.append(self.read)
         self.books.append(tuple(self.held.values()))

@@ -53,6 +53,10 @@ class Audit:
         self.kinds: Counter[str] = Counter()
         self.quantities: dict[str, Decimal] = {}
         self.shares: dict[tuple[str, str], Decimal] = {}
+        self.flattened: dict[str, int] = {}
+        """When a panic last closed what all held, by symbol."""
+        self.leaving = 0
+        """Exits that may add to the account's position."""
         self.approvals: set[str] = set()
         self.flows: dict[str, ApprovedOrder] = {}
         self.legs: dict[str, list[Order]] = {}
@@ -86,13 +90,14 @@ class Audit:
             self._step(record, event)
         if isinstance(event, Approved):
             self._approval(event)
+            self._leaving(event.order)
         elif isinstance(event, LegPlanned):
             self.approvals.add(event.order.client_id)
             self.legs.setdefault(event.signal_id, []).append(event.order)
         elif isinstance(event, FlowEnded):
             self._flow_ended(event)
         elif isinstance(event, Filled):
-            self._fill(event)
+            self._fill(event, record.ts)
         elif isinstance(event, Repaired) and not _same(event.before, event.after):
             self.world.fail("no-repair-needed", f"the books had to be repaired though nobody else trades: {event}")
         elif isinstance(event, Learned | Lesson):
@@ -142,7 +147,25 @@ class Audit:
                 low -= left
         return max(abs(low), abs(high)) * Decimal(str(self.at[symbol].prices[symbol]))
 
-    def _fill(self, event: Filled) -> None:
+    def _leaving(self, order: ApprovedOrder) -> None:
+        """An exit that may add to the account's position is no more than its strategy holds, less its other exits."""
+        if not order.closes or self.flattened.get(order.symbol, 0) >= order.approved_ns:
+            return
+        self.leaving += 1
+        mine = (order.strategy, order.symbol, order.side)
+        out = sum(
+            (
+                max(each.quantity - self.quantities.get(signal_id, _ZERO), _ZERO)
+                for signal_id, each in self.approved.items()
+                if (each.strategy, each.symbol, each.side) == mine
+            ),
+            _ZERO,
+        )
+        held = -self.shares.get((order.strategy, order.symbol), _ZERO) * order.side.sign
+        if out > held:
+            self.world.fail("leaves-its-own", f"{order} closes more than is held: {out} with others, {held} held")
+
+    def _fill(self, event: Filled, ts: int) -> None:
         fill = event.fill
         execution = (fill.symbol.partition(":")[0], fill.execution_id)
         if execution in self.executions:
@@ -154,6 +177,7 @@ class Audit:
         if not event.strategy and not event.position.quantity:
             # A panic has closed what all of them held.
             self.shares = {key: _ZERO if key[1] == fill.symbol else held for key, held in self.shares.items()}
+            self.flattened[fill.symbol] = ts
         flow = self.flows.get(event.signal_id)
         sums = self.exited if flow is not None and fill.side is not flow.side else self.quantities
         sums[event.signal_id] = sums.get(event.signal_id, _ZERO) + fill.quantity

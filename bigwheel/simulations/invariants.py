@@ -39,6 +39,9 @@ INVARIANTS: dict[str, Invariant] = {
     "leg-is-one-order": Invariant(_EVENT, _AUDIT, "a signal, or each leg of one, becomes one order at most"),
     "symbol-limit": Invariant(_EVENT, _AUDIT, "what is held and approved can't exceed a symbol's limit"),
     "total-limit": Invariant(_EVENT, _AUDIT, "what is held and approved can't exceed the limit on all of it"),
+    "leaves-its-own": Invariant(
+        _EVENT, _AUDIT, "an exit that may add to the account's position closes no more than its strategy holds"
+    ),
     "flow-within-approval": Invariant(
         _EVENT, _AUDIT, "what a flow has working and filled stays within its approval, its exits within its entry"
     ),
@@ -56,11 +59,11 @@ INVARIANTS: dict[str, Invariant] = {
     "shares-agree": Invariant(_END, _AUDIT, "each strategy believes in the position its own fills add up to"),
     "nothing-waits": Invariant(_END, _AUDIT, "nobody waits for word of a signal"),
     "journal-refolds": Invariant(_END, _AUDIT, "the journal read from its beginning gives the state the bus has"),
-    "limit-order-notional": Invariant(_EVENT, _ATTACK, "no order is larger than an order may be"),
+    "limit-order-notional": Invariant(_EVENT, _ATTACK, "no entry is larger than an order may be"),
     "limit-venue-notional": Invariant(_EVENT, _ATTACK, "what is held and approved can't exceed a venue's limit"),
     "limit-category-share": Invariant(_EVENT, _ATTACK, "nor a category's"),
     "limit-max-open-positions": Invariant(_EVENT, _ATTACK, "nor be on more symbols than are allowed"),
-    "limit-daily-budget": Invariant(_EVENT, _ATTACK, "no more than the day's budget is spent"),
+    "limit-daily-budget": Invariant(_EVENT, _ATTACK, "entries spend no more than the day's budget"),
     "limit-symbol-notional-at-the-venue": Invariant(_EVENT, _ATTACK, "a venue holds no more of a symbol than it may"),
     "limit-total-notional-at-the-venue": Invariant(_EVENT, _ATTACK, "nor of all symbols together"),
     "limit-daily-loss": Invariant(_EVENT, _ATTACK, "nothing is entered by one who knows of too large a loss"),

@@ -24,8 +24,12 @@ from bigwheel.sweeps.windows import WalkForward, Window, windows
 
 Json = dict[str, Any]
 
-_OWN = ("symbols", "from", "to", "starting_cash", "final_equity", "events_per_second")
+_OWN = ("symbols", "from", "to", "starting_cash", "final_equity", "events_per_second", "funding_rates")
 """Parts of a summary that don't add up."""
+
+
+_RATIOS = ("sharpe", "sortino", "drawdown", "hit_rate", "profit_factor", "in_market", "mean_notional", "turnover")
+"""Parts of a strategy's performance that don't add up either."""
 
 
 class Trained(NamedTuple):
@@ -183,16 +187,27 @@ def joined(results: Sequence[BacktestResult]) -> BacktestResult:
 def _summed(summaries: Sequence[Mapping[str, Any]], start: float, final: float) -> Json:
     found: Json = dict(summaries[0])
     for name, value in summaries[0].items():
-        if isinstance(value, Mapping):
+        if name in _OWN:
+            continue
+        if name == "strategies":
+            found[name] = {label: _added([each[name][label] for each in summaries]) for label in value}
+        elif isinstance(value, Mapping):
             counted: Counter[str] = Counter()
             for each in summaries:
                 counted.update(each[name])
             found[name] = dict(sorted(counted.items()))
-        elif name not in _OWN:
+        else:
             found[name] = sum(each[name] for each in summaries)
     found |= {"to": summaries[-1]["to"], "starting_cash": start, "final_equity": final}
     found["events_per_second"] = found["events"] / found["seconds"] if found["seconds"] else 0.0
     return found
+
+
+def _added(performances: Sequence[Mapping[str, Any]]) -> Json:
+    """What of a strategy's performance adds up over the tests; ``return`` is of the capital it had in each."""
+    found = {name: sum(each[name] for each in performances) for name in ("profit", "trades", "fills", "signals")}
+    capital = performances[0]["capital"]
+    return {**performances[0], **dict.fromkeys(_RATIOS), **found, "return": found["profit"] / capital}
 
 
 def walk_figures(walk: Walk, metric: str, whole: BacktestResult | None) -> Json:

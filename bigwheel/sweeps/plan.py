@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bigwheel.backtests.feed import Feed
-from bigwheel.backtests.run import Subject, Told, prepared, subject
+from bigwheel.backtests.roster import Lineup
+from bigwheel.backtests.run import Told, prepared
 from bigwheel.sweeps.errors import SweepError
 from bigwheel.sweeps.forward import Span, span_of
 from bigwheel.sweeps.grid import Grid, Params, combinations
@@ -87,31 +88,31 @@ class Plan(NamedTuple):
             "walk_forward": msgspec.to_builtins(walk_forward),
         }
 
-    def accepted(self) -> Subject:
-        """The strategy with the first combination that it takes.
+    def accepted(self) -> Lineup:
+        """The strategies with the first combination that they take.
 
         Raises:
-            StrategyError: it takes none of the first; says what is wrong with the very first.
+            StrategyError: they take none of the first; says what is wrong with the very first.
         """
         first: Exception | None = None
         for params in self.combinations[:_TRIED]:
             try:
-                return subject(self.terms.strategy, self.terms.symbols, params)
+                return self.terms.roster.lineup(params)
             except Exception as error:
                 # A strategy's own code may raise anything; as a run it would be a row with this error.
                 first = first or error
         assert first is not None
         raise first
 
-    def span(self, catalog: Path, tried: Subject) -> Span:
+    def span(self, catalog: Path, tried: Lineup) -> Span:
         """The span of the data, once everything that a run needs was put together from them.
 
         Raises:
             SweepError, BacktestError, StrategyError, ConfigError, DataError: no run is possible.
         """
         terms = self.terms
-        told = Told(terms.settings, terms.cash, terms.costs, terms.latency_ms, seed=terms.seed)
-        with Feed(catalog, terms.symbols, terms.start_ns, terms.end_ns) as feed:
+        told = Told(terms.cash, terms.costs, terms.latency_ms, seed=terms.seed)
+        with Feed(catalog, terms.symbols, terms.start_ns, terms.end_ns, traders=tried.traders) as feed:
             prepared(tried, feed, catalog, told)
             return span_of(feed)
 

@@ -1,4 +1,4 @@
-"""``bigwheel.sweep``: many backtests of one strategy, side by side on Ray."""
+"""``bigwheel.sweep``: many backtests with other parameters, side by side on Ray."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
+from bigwheel.backtests.roster import Strategies
 from bigwheel.sweeps.grid import Grid, Value
 from bigwheel.sweeps.montecarlo import MonteCarlo
 from bigwheel.sweeps.plan import plan_of, wanted_of
@@ -14,16 +15,15 @@ from bigwheel.sweeps.runner import Progress
 from bigwheel.sweeps.stages import Labour, carry_out
 from bigwheel.sweeps.terms import Options, terms_of
 from bigwheel.sweeps.windows import WalkForward
-from strategies.strategy import Strategy
 
 METRIC = "sharpe"
 
 
 def sweep(
-    strategy: str | type[Strategy],
+    strategy: Strategies = None,
     *,
     data: str | Path,
-    symbols: str | Sequence[str],
+    symbols: str | Sequence[str] | None = None,
     grid: Mapping[str, Iterable[Any] | Value],
     out: str | Path,
     where: str | Sequence[str] = (),
@@ -37,10 +37,12 @@ def sweep(
     progress: Progress | None = None,
     **options: Unpack[Options],
 ) -> SweepResult:
-    """Run a strategy with each combination of ``grid``. Each finished run is kept; the same call runs what is missing.
+    """Run strategies with each combination of ``grid``. Each finished run is kept; the same call runs what is missing.
 
     Args:
-        grid: by parameter its values: ``{"fast": [5, 10], "slow": range(20, 60, 10)}``.
+        strategy, data, symbols: see ``bigwheel.backtest``.
+        grid: by parameter its values: ``{"fast": [5, 10], "slow": range(20, 60, 10)}``; of several strategies by
+            ``LABEL.name``.
         out: the sweep's folder: an empty one, or that of the same sweep.
         where: conditions on parameters, ``"fast < slow"``; all must hold.
         samples: so many combinations at random instead of all.

@@ -73,7 +73,7 @@ def carry_out(plan: Plan, room: Path, wanted: Wanted, labour: Labour) -> SweepRe
 def _crew(plan: Plan, catalog: Path, labour: Labour) -> Crew:
     terms = plan.terms
     if labour.jobs == 0:
-        return Here(Desk(terms.job(catalog, pickled=False), terms.owner if not terms.name else None))
+        return Here(Desk(terms.job(catalog, pickled=False), terms.roster))
     return Machine(terms.job(catalog), terms.settings, labour.jobs, labour.address)
 
 
@@ -128,7 +128,7 @@ def _written(plan: Plan, room: Path, made: Made, wanted: Wanted) -> SweepResult:
             with Draft(room / name, table.schema) as draft:
                 draft.add(table)
                 draft.keep()
-    strategy = plan.terms.name or plan.terms.owner.__name__
+    strategy = plan.terms.title
     figures: Json = plain({"strategy": strategy, **made.figures})
     write_whole(room / SUMMARY, json.dumps(figures, indent=1) + "\n")
     names = tuple(plan.combinations[0])

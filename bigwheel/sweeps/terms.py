@@ -9,30 +9,28 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from bigwheel.backtests.run import Moment, span_ns, symbols_of
+from bigwheel.backtests.roster import ALONE, Roster, Strategies, enroll
+from bigwheel.backtests.run import Moment, span_ns
 from bigwheel.sweeps.errors import SweepError
 from bigwheel.sweeps.grid import Params, Value
 from bigwheel.sweeps.identity import data_identity, digest, program, settings_identity, strategy_identity
 from bigwheel.sweeps.trial import Case, Job
-from conf import Settings, load
-from strategies.registry import resolve
-from strategies.strategy import Strategy
+from conf import Settings, relaid
 
 
 class Terms(msgspec.Struct, frozen=True):
     """The arguments of ``bigwheel.backtest`` but for the parameters, each in its final form.
 
-    ``name`` is empty where the strategy was given as a class; ``identity`` is what the results depend on, and
-    ``root`` a hash of that.
+    ``title`` names the strategies; ``given`` are the places of those that came as a class and not by name.
+    ``identity`` is what the results depend on, and ``root`` a hash of that.
     """
 
-    owner: type[Strategy]
-    name: str
+    roster: Roster
+    title: str
+    given: tuple[int, ...]
     source: Path
-    symbols: tuple[str, ...]
     start_ns: int
     end_ns: int
-    settings: Settings
     cash: str | None
     costs: dict[str, str] | None
     latency_ms: float
@@ -41,19 +39,23 @@ class Terms(msgspec.Struct, frozen=True):
     root: str
 
     @property
-    def strategy(self) -> str | type[Strategy]:
-        """What ``bigwheel.backtest`` takes."""
-        return self.name or self.owner
+    def settings(self) -> Settings:
+        """The configuration, with the strategies and their symbols."""
+        return self.roster.settings
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What is traded."""
+        return self.settings.symbols
 
     def job(self, catalog: Path, *, pickled: bool = True) -> Job:
         """What a worker needs to know; ``pickled`` where it is another process that a class must travel to."""
-        by_value = b""
-        if pickled and not self.name:
+        by_value = {}
+        if pickled and self.given:
             from bigwheel.pickling import pickled_class  # here: it takes Ray along
 
-            by_value = pickled_class(self.owner)
-        config = self.settings.model_dump_json()
-        return Job(self.name, str(catalog), self.symbols, config, self.cash, self.costs, by_value)
+            by_value = {place: pickled_class(self.roster.owners[place]) for place in self.given}
+        return Job(str(catalog), self.settings.model_dump_json(), self.cash, self.costs, by_value)
 
     def case(
         self,
@@ -90,7 +92,7 @@ class Options(TypedDict, total=False):
 
 
 def terms_of(
-    strategy: str | type[Strategy], data: str | Path, symbols: str | Sequence[str], out: Path, options: Options
+    strategy: Strategies, data: str | Path, symbols: str | Sequence[str] | None, out: Path, options: Options
 ) -> Terms:
     """See ``bigwheel.sweep``.
 
@@ -98,36 +100,57 @@ def terms_of(
         SweepError: ``out`` lies within the data.
         BacktestError, StrategyError, ConfigError, RecordingError: an argument can't be used.
     """
-    wanted = symbols_of(symbols)
     first_ns, end_ns = span_ns(options.get("start"), options.get("end"))
     cash, costs, latency_ms = options.get("cash"), options.get("costs"), options.get("latency_ms")
-    owner = strategy if isinstance(strategy, type) else resolve(strategy)
     source = Path(data)
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise SweepError(f"expected --out outside of the data, found {out} within {source}; give another folder")
-    name = "" if isinstance(strategy, type) else _absolute(strategy)
-    settings = _settings(options.get("config", "backtest"))
+    told = enroll(strategy, symbols, options.get("config", ALONE))
+    entries = [entry.model_copy(update={"name": _absolute(entry.name)}) for entry in told.settings.strategies]
+    # Two names that end alike have two labels already; a whole path does not change what they end in.
+    laid = {"strategies": [entry.model_dump(mode="json") for entry in entries]}
+    roster = Roster(relaid(told.settings, laid), told.owners)
     paid = None if costs is None else {each: str(rate) for each, rate in costs.items()}
     money = None if cash is None else str(cash)
+    alone = isinstance(strategy, str | type)
     identity = {
         "version": program(),
-        "strategy": strategy_identity(name or owner.__name__, owner),
-        "data": data_identity(source, wanted, first_ns, end_ns),
-        "symbols": wanted,
-        "config": settings_identity(settings),
+        **(_alone(roster) if alone else _several(roster)),
+        "data": data_identity(source, roster.settings.symbols, first_ns, end_ns),
+        "symbols": roster.settings.symbols,
+        "config": settings_identity(roster.settings),
         "cash": money,
         "costs": paid,
     }
-    latency = settings.simulator.latency_ms if latency_ms is None else float(latency_ms)
-    told = (wanted, first_ns, end_ns, settings, money, paid, latency, options.get("seed", 0))
-    return Terms(owner, name, source, *told, identity, digest(identity))
+    title = entries[0].name if alone else ", ".join(entry.tag for entry in entries)
+    given = tuple(place for place, owner in enumerate(_classes(strategy)) if owner)
+    latency = roster.settings.simulator.latency_ms if latency_ms is None else float(latency_ms)
+    rest = (source, first_ns, end_ns, money, paid, latency, options.get("seed", 0))
+    return Terms(roster, title, given, *rest, identity, digest(identity))
 
 
-def _settings(config: str | Settings | Mapping[str, object]) -> Settings:
-    """The configuration as it is here: workers elsewhere have neither our environment's variables nor our files."""
-    if isinstance(config, Settings):
-        return config
-    return load(config) if isinstance(config, str) else load("backtest", config)
+def _classes(strategy: Strategies) -> list[bool]:
+    """By place whether a strategy was told as a class."""
+    if strategy is None:
+        return []
+    told = [strategy] if isinstance(strategy, str | type | Mapping) else strategy
+    return [isinstance(each.get("name") if isinstance(each, Mapping) else each, type) for each in told]
+
+
+def _alone(roster: Roster) -> dict[str, Any]:
+    """One strategy, of which nothing but its class is told."""
+    return {"strategy": strategy_identity(roster.settings.strategies[0].name, roster.owners[0])}
+
+
+def _several(roster: Roster) -> dict[str, Any]:
+    """By label all that is told of the strategies."""
+    pairs = zip(roster.settings.strategies, roster.owners, strict=True)
+    return {
+        "strategies": {
+            entry.tag: {**entry.model_dump(mode="json"), **strategy_identity(entry.name, owner)}
+            for entry, owner in pairs
+        }
+    }
 
 
 def _absolute(strategy: str) -> str:

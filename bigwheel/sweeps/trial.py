@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bigwheel.backtests.result import BacktestResult
-from bigwheel.backtests.run import backtest
+from bigwheel.backtests.roster import Roster
+from bigwheel.backtests.run import Told, played
 from bigwheel.reports.figures import plain
 from bigwheel.reports.returns import calendar_of
 from bigwheel.reports.statistics import integers, statistics
 from bigwheel.sweeps.grid import Params
 from conf import Settings
 from runtime.errors import BigwheelError
-from strategies.strategy import Strategy
+from strategies.registry import resolve
 
 Metrics = dict[str, float | int | None]
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What all runs share. ``strategy`` is a name; ``pickled`` the class where it has none."""
+    """What all runs share. ``pickled`` are classes by the place of their strategy, where that has no name."""
 
-    strategy: str
     data: str
-    symbols: tuple[str, ...]
     config: str
-    """The settings as JSON."""
+    """The settings as JSON, with the strategies and their symbols."""
     cash: str | None = None
     costs: dict[str, Any] | None = None
-    pickled: bytes = b""
+    pickled: dict[int, bytes] = {}
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -57,12 +57,12 @@ class Desk:
     """Runs one case after the other, in the process it lives in.
 
     Args:
-        owner: the strategy's class, where it need not be found by name or unpickled.
+        job: what all of them share.
+        roster: the strategies, where they need not be found by name or unpickled.
     """
 
-    def __init__(self, job: Job, owner: type[Strategy] | None = None) -> None:
-        self._job, self._owner = job, owner
-        self._settings: Settings | None = None
+    def __init__(self, job: Job, roster: Roster | None = None) -> None:
+        self._job, self._roster = job, roster
 
     def run(self, case: Case) -> Outcome:
         """The outcome; whatever goes wrong with the run is told in it."""
@@ -77,25 +77,21 @@ class Desk:
 
     def _backtest(self, case: Case) -> BacktestResult:
         job = self._job
-        if self._settings is None:
-            self._settings = Settings.model_validate_json(job.config)
-        if self._owner is None and job.pickled:
-            from ray import cloudpickle  # here: a worker has it anyway, nobody else should wait for it
+        if self._roster is None:
+            self._roster = _roster(job)
+        told = Told(job.cash, job.costs, case.latency_ms, seed=case.seed)
+        return played(self._roster, case.params, Path(job.data), (case.start_ns, case.end_ns), told)
 
-            self._owner = cloudpickle.loads(job.pickled)
-        return backtest(
-            self._owner or job.strategy,
-            data=job.data,
-            symbols=job.symbols,
-            start=case.start_ns,
-            end=case.end_ns,
-            params=case.params,
-            config=self._settings,
-            cash=job.cash,
-            costs=job.costs,
-            latency_ms=case.latency_ms,
-            seed=case.seed,
-        )
+
+def _roster(job: Job) -> Roster:
+    """The strategies in a process that knows nothing of them."""
+    settings, classes = Settings.model_validate_json(job.config), {}
+    if job.pickled:
+        from ray import cloudpickle  # here: a worker has it anyway, nobody else should wait for it
+
+        classes = {place: cloudpickle.loads(each) for place, each in job.pickled.items()}
+    named = enumerate(settings.strategies)
+    return Roster(settings, tuple(classes.get(place) or resolve(entry.name) for place, entry in named))
 
 
 def metrics(result: BacktestResult) -> Metrics:

@@ -43,6 +43,14 @@ _ALLOWED = (
 _OFFER = "compare parameters and values with < <= > >= == != in, + - * / // %, and, or, not"
 
 
+class _Dotted(ast.NodeTransformer):
+    """Makes one name of ``label.name``, the parameter of one of several strategies."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        text = ast.unparse(node)
+        return ast.Name(text, ast.Load()) if all(part.isidentifier() for part in text.split(".")) else node
+
+
 class Where:
     """A condition over ``names``. It has comparisons, sums and products of numbers, ``and``, ``or``, ``not``; no calls.
 
@@ -55,7 +63,7 @@ class Where:
         if len(text) > _LONGEST:
             raise SweepError(f"expected a condition of at most {_LONGEST} characters, found {len(text):,}")
         try:
-            self._tree = ast.parse(text.strip(), mode="eval").body
+            self._tree = _Dotted().visit(ast.parse(text.strip(), mode="eval")).body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise SweepError(f"expected a condition such as fast < slow, found {text!r}; {_OFFER}") from None
         for node in ast.walk(self._tree):

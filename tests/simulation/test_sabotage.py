@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
+from actors.risk.case import Case
 from bigwheel.simulations.scenario import Scenario
 from bigwheel.simulations.script import Script
 from bigwheel.simulations.venue import VenueFaults
@@ -43,3 +46,16 @@ def test_an_execution_journaled_twice_is_caught() -> None:
     scenario = Scenario(Script("trading", 1), plan=FaultPlan(), venue=QUIET, bus=ForgetfulBus, trace=0)
     with pytest.raises(SimulationFailure, match="is in the journal twice"):
         scenario.run(4.0)
+
+
+def test_an_exit_that_closes_more_than_its_strategy_holds_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Case, "own", property(lambda case: Decimal("0.01")))
+    scenario = Scenario(Script("trading", 1), plan=FaultPlan(), venue=QUIET, trace=0)
+    with pytest.raises(SimulationFailure, match="closes more than is held"):
+        scenario.run(4.0)
+
+
+def test_exits_that_add_to_the_accounts_position_come_about() -> None:
+    scenario = Scenario(Script("trading", 0), trace=0)
+    scenario.run()
+    assert scenario.audit.leaving > 3

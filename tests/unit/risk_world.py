@@ -7,14 +7,14 @@ against every limit, reckoned from the orders themselves and not from the brain'
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
 import msgspec
 
-from actors.messages.control import Control, TradingStateChanged
+from actors.messages.control import Control, TradingState, TradingStateChanged
 from actors.messages.orders import Filled, OrderChanged
 from actors.messages.signals import Approved, ApprovedOrder, Blocked, Evaluate, Executed, Expired, Generated, Verdict
 from actors.risk.brain import RiskBrain
@@ -86,6 +86,10 @@ class World:
         self.granted: dict[str, ApprovedOrder] = {}
         self.filled: dict[str, Decimal] = {}
         self.positions = {symbol: Position(symbol) for symbol in SYMBOLS}
+        self.shares: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        """By strategy and symbol what its fills come to."""
+        self.trading = TradingState.ACTIVE
+        """As the brain last said."""
         self.profits = [_ZERO]
         """By the number of records seen: what they come to at ``PRICE``."""
         self.stored: tuple[bytes, int] | None = None
@@ -139,6 +143,7 @@ class World:
                 self.check_grant(verdict.order)
             self.verdicts[verdict.signal_id] = verdict
         for change in self.ctx.sent(TradingStateChanged):
+            self.trading = change.state
             self.record(change)
         self.ctx.clear()
 
@@ -147,7 +152,7 @@ class World:
 
     def decide(self, pick: int) -> None:
         """The bus takes one verdict that is on its way."""
-        ready = [s for s in self.evaluating if s in self.verdicts]
+        ready = self._judged()
         if not ready:
             return
         signal_id = ready[pick % len(ready)]
@@ -184,6 +189,7 @@ class World:
             price = str(PRICE + away)
             event = make_filled(signal, f"e{self.executions}", str(quantity), price, position=position, fee="0.1")
             self.positions[order.symbol] = event.position
+            self.shares[order.strategy, order.symbol] += event.fill.delta
             self.filled[signal_id] += quantity
             self.record(event)
         if ends:
@@ -275,7 +281,7 @@ class World:
     def _check_budget(self, orders: dict[str, ApprovedOrder]) -> None:
         days: Counter[int] = Counter()
         for order in orders.values():
-            if not order.reduce_only:
+            if not order.reduce_only and not order.closes:
                 days[order.approved_ns // DAY] += order.quantity * (order.price or order.reference_price)  # type: ignore[assignment]
         assert max(days.values(), default=0) <= (self.limits.daily_budget or math.inf), days
 
@@ -284,14 +290,36 @@ class World:
         if order.reduce_only:
             return
         limits = self.limits
-        own = limits.at(order.symbol.partition(":")[0]).order_notional or limits.order_notional
-        assert order.quantity * max(order.price or _ZERO, order.reference_price) <= max(
-            own, limits.high.order_notional or own
-        )
         if self.measured:
             profit, peak = self.profits[self.seen], max(self.profits[: self.seen + 1])
             assert -profit < limits.daily_loss, profit
             assert peak - profit < limits.max_drawdown * (2 * EQUITY + peak - profit), (peak, profit)
+        if order.closes:
+            self._check_leaving(order)
+            return
+        own = limits.at(order.symbol.partition(":")[0]).order_notional or limits.order_notional
+        assert order.quantity * max(order.price or _ZERO, order.reference_price) <= max(
+            own, limits.high.order_notional or own
+        )
+
+    def _judged(self) -> list[str]:
+        """Signals that are being evaluated still, and of which the verdict is known."""
+        return [key for key in self.evaluating if key in self.verdicts]
+
+    def _check_leaving(self, order: ApprovedOrder) -> None:
+        """It ends no more than the strategy holds, all its other orders the same way filled, and nobody said stop."""
+        assert self.signals[order.signal_id].reduce_only
+        assert self.trading is TradingState.ACTIVE
+        mine, granted = (order.strategy, order.symbol, order.side), [self.verdicts[key] for key in self._judged()]
+        out = [*self.orders.values(), *(known.order for known in granted if known.order is not None)]
+        same = sum(
+            each.quantity - self.filled.get(each.signal_id, _ZERO)
+            for each in out
+            if (each.strategy, each.symbol, each.side) == mine
+        )
+        held = -self.shares[order.strategy, order.symbol] * order.side.sign
+        assert order.quantity + same <= held, (order, same, held)
+        self.approved["leaving"] += 1
 
     def _profit(self) -> Decimal:
         """What the records seen come to at ``PRICE``."""

@@ -25,6 +25,7 @@ from actors.risk.market import Market
 from actors.risk.settings import RiskSettings
 from bigwheel.backtests import run as running
 from bigwheel.backtests.result import BacktestResult
+from bigwheel.backtests.roster import Strategies
 from exchanges.matching.engine import MatchingEngine
 from exchanges.model.market import Bar, MarketData, Quote, Trade, last_price
 from exchanges.paper.books import PaperBooks
@@ -62,6 +63,19 @@ class Fickle(Strategy):
         self.rung += 1
         if self.rung % 3 == 0 and not self.position.quantity:
             self.buy(0.7, "it rang")
+
+
+class Other(Fickle):
+    """The same at other prices, so that two of them are now of one mind and now of two."""
+
+    def on_tick(self, data: MarketData) -> None:
+        self.before = self.before or last_price(data)
+        price, self.before = self.before, last_price(data)
+        odd = int(self.before * 10) % 19
+        if odd in (3, 7):
+            self.signal("sell" if odd == 3 else "buy", 0.6 + odd / 50, "odd", ttl=300.0, move=self.before - price)
+        elif odd == 5 and self.position.quantity:
+            self.exit("enough")
 
 
 @contextlib.contextmanager
@@ -105,10 +119,12 @@ def trades(folder: Path, symbol: str, seed: int, count: int, price: float) -> No
     pq.write_table(pa.table(columns), folder / f"{symbol}.parquet")
 
 
-def both_ways(monkeypatch: pytest.MonkeyPatch, **told: Any) -> tuple[BacktestResult, BacktestResult]:
-    fast = bigwheel.backtest(Fickle, **told)
+def both_ways(
+    monkeypatch: pytest.MonkeyPatch, strategies: Strategies = Fickle, **told: Any
+) -> tuple[BacktestResult, BacktestResult]:
+    fast = bigwheel.backtest(strategies, **told)
     with one_by_one(monkeypatch):
-        slow = bigwheel.backtest(Fickle, **told)
+        slow = bigwheel.backtest(strategies, **told)
     return fast, slow
 
 
@@ -135,6 +151,22 @@ def test_bars_of_two_symbols_out_of_step(tmp_path: Path, monkeypatch: pytest.Mon
     fast, slow = both_ways(monkeypatch, data=tmp_path, symbols=[BTC, ETH])
     assert {row["symbol"] for row in fast.fills.to_pylist()} == {BTC, ETH}
     assert_same(fast, slow)
+
+
+def test_several_strategies_on_one_symbol_and_on_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    minute_bars(tmp_path, "BTCUSDT", 5, 500, 30_000.0, 0.001, START)
+    minute_bars(tmp_path, "ETHUSDT", 6, 500, 2_000.0, 0.001, START + 17 * SECOND)
+    told = [
+        {"name": Fickle, "symbols": BTC},
+        {"name": Other, "label": "both", "symbols": [ETH, BTC], "share": 0.5},
+        {"name": Other, "label": "dry", "symbols": BTC, "dry_run": True},
+    ]
+    fast, slow = both_ways(monkeypatch, told, data=tmp_path)
+    traded = {(row["strategy"], row["symbol"]) for row in fast.fills.to_pylist()}
+    assert traded == {("Fickle", BTC), ("both", BTC), ("both", ETH)}
+    assert {"ensemble", "dry_run"} <= set(fast.signals["gate"].to_pylist()), "they never met, so nothing was shown"
+    assert_same(fast, slow)
+    assert fast.summary["strategies"] == slow.summary["strategies"]
 
 
 def test_trades_close_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
 
+from actors.exchange.brain import ExchangeBrain
 from actors.messages.control import Control, TradingState, TradingStateChanged
 from actors.messages.orders import ExchangeState, Filled, OrderChanged, Repaired, SymbolHalted
-from actors.messages.signals import Unsent
-from exchanges.model.order import OrderStatus
+from actors.messages.signals import ApprovedOrder, Unsent
+from exchanges.model.order import OrderStatus, Side
 from exchanges.model.position import Balance
 from exchanges.model.venue import (
     BalanceReport,
@@ -141,6 +143,45 @@ def test_an_order_that_only_reduces_still_passes(spoil: str) -> None:
         ctx.deliver(brain, PeerDown(spoil))
     approve(brain, ctx, approved(now=ctx.now, reduce_only=True))
     assert len(ctx.sent(PlaceOrder)) == 1
+
+
+def holding(quantity: str = "1") -> tuple[ExchangeBrain, FakeContext]:
+    """A brain whose strategy has bought so much."""
+    brain, ctx = live()
+    entry = approve(brain, ctx, approved(0, now=ctx.now, quantity=D(quantity)))
+    tell(brain, ctx, FillReport(venue_fill(entry, "e1", quantity, ts=ctx.now + 1)))
+    ctx.clear()
+    return brain, ctx
+
+
+def leaving(ctx: FakeContext, **changes: Any) -> ApprovedOrder:
+    return approved(1, now=ctx.now, side=Side.SELL, closes=True, **changes)
+
+
+def test_an_exit_that_is_not_reduce_only_leaves_while_its_strategys_share_covers_it() -> None:
+    brain, ctx = holding()
+    approve(brain, ctx, leaving(ctx), seq=2)
+    (placed,) = ctx.sent(PlaceOrder)
+    assert (placed.side, placed.quantity, placed.reduce_only) == (Side.SELL, D(1), False)
+
+
+@pytest.mark.parametrize("why", ["too much", "another's", "sold", "reducing"])
+def test_an_exit_that_is_not_reduce_only_stays_where_the_share_is_not_there(why: str) -> None:
+    brain, ctx = holding()
+    order = leaving(ctx)
+    if why == "too much":
+        order = leaving(ctx, quantity=D("1.1"))
+    elif why == "another's":
+        order = leaving(ctx, strategy="another")
+    elif why == "sold":
+        # Somebody closed the account's position by hand, so nobody's share is left.
+        by_hand = venue_fill(order, "e2", "1", ts=ctx.now + 2, client_id="by-hand", venue_id="v-hand")
+        tell(brain, ctx, FillReport(by_hand))
+    else:
+        ctx.deliver(brain, entry_of(TradingStateChanged(TradingState.REDUCING, "drawdown", "risk"), 2))
+    approve(brain, ctx, order, seq=3)
+    assert unsent_code(ctx) == ("TRADING_REDUCING" if why == "reducing" else "NOT_HELD")
+    assert not ctx.sent(PlaceOrder)
 
 
 def test_a_peer_that_came_back_lets_orders_pass_again() -> None:

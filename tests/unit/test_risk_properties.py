@@ -101,6 +101,44 @@ def test_a_restored_risk_supervisor_is_equal_to_the_one_that_was_captured(
     world.same_after_restore()
 
 
+def test_strategies_that_are_of_two_minds_leave_no_more_than_they_hold() -> None:
+    """Two trade against each other and leave again and again; ``World.check_grant`` holds each exit to its share."""
+    left: Counter[str] = Counter()
+    for seed in range(25):
+        world = World(msgspec.structs.replace(OPEN, symbol_notional=D(1_000), equity_fraction=D("0.04")))
+        rng = random.Random(seed)
+        for _ in range(250):
+            _opposed(world, rng)
+            world.check()
+        left.update(world.approved)
+    assert left["leaving"] > 50 and left["entry"] > 50, left
+
+
+def _opposed(world: World, rng: random.Random) -> None:
+    """One buys, the other sells, either leaves; the journal lags, and the supervisor dies now and then."""
+    name, pick = rng.choice((*["emit", "decide", "fill"] * 6, *["flush"] * 4, "crash", "control")), rng.randint(0, 5)
+    if name == "emit":
+        strategy, side = rng.choice((("one", Side.BUY), ("two", Side.SELL)))
+        leaves = rng.random() < 0.4
+        quantity = rng.choice((D(1), D(2), D(3), None if leaves else D(2)))
+        world.emit(
+            rng.choice((BTC, BTC, ETH)),
+            side.opposite if leaves else side,
+            strategy=strategy,
+            quantity=quantity,
+            conviction=1.0,
+            reduce_only=leaves,
+        )
+    elif name == "fill":
+        world.fill(pick, rng.random() < 0.6, rng.randint(-2, 2))
+    elif name == "crash":
+        world.crash(rng.randint(0, 3), rng.random() < 0.3)
+    elif name == "control":
+        world.control(rng.choice(("reduce", "resume", "resume")))
+    else:
+        getattr(world, name)(pick + 1)
+
+
 def test_long_attacks_keep_within_the_limits_and_do_reach_them() -> None:
     """What is never granted anything shows nothing: entries, reductions and many kinds of denial come about."""
     approved: Counter[str] = Counter()

@@ -40,7 +40,7 @@ def daily_budget(case: Case) -> Step:
     spent = case.account.spent_on(case.now, case.book)
     own = notional(case.book, signal.symbol, signal.side, drawn.quantity, drawn.worst, drawn.price)
     seen = {"spent": short(spent), "order": short(own), "limit": "none" if limit is None else short(limit)}
-    if limit is not None and spent + own > limit and not case.lowers:
+    if limit is not None and spent + own > limit and not case.exits:
         return denied("daily_budget", "DAILY_BUDGET", seen)
     return passed("daily_budget", seen)
 

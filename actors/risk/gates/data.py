@@ -91,7 +91,7 @@ def liquidity(case: Case) -> Step:
     size, second = _touch(case, touch, drawn)
     volume, third = _volume(case, traded, drawn)
     code, seen = spread or size or volume, {**first, **second, **third}
-    return denied("liquidity", code, seen) if code and not case.lowers else passed("liquidity", seen)
+    return denied("liquidity", code, seen) if code and not case.exits else passed("liquidity", seen)
 
 
 def _spread(case: Case, touch: Touch | None) -> tuple[str, dict[str, str]]:

@@ -21,7 +21,7 @@ def ensemble(case: Case) -> Step:
         for opinion in chorus.opinions
     }
     seen = {**seen, "combined": "none" if combined is None else f"{combined:.4g}", "side": signal.side.value}
-    if case.lowers:
+    if case.exits:
         case.strength = signal.conviction
         return passed("ensemble", seen)
     if combined is None:
@@ -44,7 +44,7 @@ def conviction(case: Case) -> Step:
         "regime": case.terms.regime or "unknown",
         "track": case.track.name,
     }
-    if case.strength < threshold and not case.lowers:
+    if case.strength < threshold and not case.exits:
         return denied("conviction", "CONVICTION_LOW", seen)
     return passed("conviction", seen)
 
@@ -53,7 +53,7 @@ def bans(case: Case) -> Step:
     """No entry by a strategy, or by it in this symbol, that the policy has banned for a time."""
     for scope in (case.signal.strategy, case.pair):
         ban = case.terms.ban(scope)
-        if ban is not None and not case.lowers:
+        if ban is not None and not case.exits:
             seen = {"scope": scope, "until_ns": str(ban.until_ns), "reason": ban.reason or "none"}
             return denied("bans", "BANNED", {**seen, "policy": str(case.terms.version)})
     return passed("bans", {"policy": str(case.terms.version), "banned": "no"})
@@ -66,7 +66,7 @@ def patterns(case: Case) -> Step:
     seen = traits(signal.features, case.strength, moment(signal.cause), case.terms.regime) if known else {}
     for pattern in known:
         ban = case.terms.ban(pattern.scope) if pattern.strategy == signal.strategy else None
-        if ban is not None and pattern.holds(seen) and not case.lowers:
+        if ban is not None and pattern.holds(seen) and not case.exits:
             found = {"scope": pattern.scope, "until_ns": str(ban.until_ns), "reason": ban.reason or "none"}
             return denied("patterns", "PATTERN_BANNED", {**found, "policy": str(case.terms.version)})
     return passed("patterns", {"policy": str(case.terms.version), "banned": "no"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from actors.messages.signals import Step
 from actors.risk.account import notional
 from actors.risk.case import Case
@@ -36,18 +38,21 @@ def sizing(case: Case) -> Step:
     track, share = case.track, case.settings.share(signal.strategy)
     worth = fraction(case, track, instrument)
     seen = {"track": track.name, **worth.seen, "multiplier": f"{scale:.6g}", "by": source}
-    if worth.code and signal.quantity is None and not must_reduce:
+    if worth.code and signal.quantity is None and not must_reduce and not case.leaves:
         return denied("sizing", worth.code, seen)
+    closable = case.own if case.leaves else case.closable
     room = Room(
         equity=view.state.equity * share,
         fraction=worth.value,
         multiplier=scale,
         order_notional=case.order_notional,
         rate=case.book.rate(signal.symbol),
-        closable=case.closable,
-        must_reduce=must_reduce,
+        closable=closable,
+        must_reduce=must_reduce or case.leaves,
     )
     drawn = plan(signal, instrument, case.reference, room, case.settings)
+    if case.leaves:
+        drawn = msgspec.structs.replace(drawn, reduce_only=False, closes=True)
     seen = {**seen, "equity": short(room.equity), "share": str(share)}
     return _checked(case, drawn, {**seen, "lot": str(instrument.lot), "price": str(drawn.price)})
 
@@ -58,10 +63,11 @@ def _checked(case: Case, drawn: Plan, seen: dict[str, str]) -> Step:
     if drawn.quantity <= 0 or drawn.price <= 0:
         return denied("sizing", "SIZE_ZERO", seen)
     off = abs(drawn.quantity / drawn.wanted - 1)
-    if off > tolerance and not drawn.reduce_only:
+    if off > tolerance and not drawn.reduce_only and not drawn.closes:
         return denied("sizing", "SIZE_ROUNDING", {**seen, "off": short(off), "tolerance": str(tolerance)})
     case.plan = drawn
-    return passed("sizing", {**seen, "reduce_only": yes(drawn.reduce_only)})
+    ends = {"closes": yes(drawn.closes)} if drawn.closes else {}
+    return passed("sizing", {**seen, "reduce_only": yes(drawn.reduce_only), **ends})
 
 
 def instrument(case: Case) -> Step:
@@ -84,4 +90,5 @@ def order_notional(case: Case) -> Step:
     if drawn is None:
         return denied("order_notional", "NO_PLAN", {"symbol": signal.symbol})
     value = notional(case.book, signal.symbol, signal.side, drawn.quantity, drawn.worst, drawn.price)
-    return limited(case, "order_notional", "ORDER_NOTIONAL", value, case.order_notional, track=case.track.name)
+    limit = case.order_notional
+    return limited(case, "order_notional", "ORDER_NOTIONAL", value, limit, spared=case.exits, track=case.track.name)

@@ -21,7 +21,7 @@ def cooldown(case: Case) -> Step:
         if (order.strategy, order.side) == (signal.strategy, signal.side) and not order.reduce_only
     ]
     seen = {"since_ns": str(since) if last else "never", "limit_ns": str(track.cooldown_ns), "track": track.name}
-    if case.lowers:
+    if case.exits:
         return passed("cooldown", seen)
     if same:
         return denied("cooldown", "DUPLICATE_INTENT", {"order": same[0], "side": signal.side.value})
@@ -41,7 +41,7 @@ def loss_streak(case: Case) -> Step:
     until = case.account.paused.get(strategy, 0)
     streak = case.account.streaks.get(strategy, 0)
     seen = {"losses": str(streak), "limit": str(settings.loss_streak), "paused_until_ns": str(until)}
-    if case.now < until and not case.lowers:
+    if case.now < until and not case.exits:
         return denied("loss_streak", "LOSS_STREAK", seen)
     return passed("loss_streak", seen)
 

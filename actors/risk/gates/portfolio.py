@@ -20,10 +20,11 @@ def strategy_notional(case: Case) -> Step:
     signal, drawn = case.signal, case.plan
     limit = case.settings.total_notional * case.settings.share(signal.strategy)
     total = case.sheet.strategy(signal.strategy, case.account.holdings)
-    if drawn is not None and not drawn.reduce_only:
+    if drawn is not None and not drawn.reduce_only and not drawn.closes:
         before, after = case.sheet.line(signal.symbol), case.line
         total += max(after.long - before.long, after.short - before.short)
-    return limited(case, "strategy_notional", "EXPOSURE_LIMIT_STRATEGY", total, limit, strategy=signal.strategy)
+    name = signal.strategy
+    return limited(case, "strategy_notional", "EXPOSURE_LIMIT_STRATEGY", total, limit, spared=case.exits, strategy=name)
 
 
 def venue_notional(case: Case) -> Step:
@@ -71,7 +72,7 @@ def correlated_exposure(case: Case) -> Step:
         if abs(rho) > abs(most):
             most, closest = rho, f"{name} {rho:.2f}"
     more = {"own": short(own), "strongest": closest, "unknown": str(unknown)}
-    return limited(case, "correlated_exposure", "EXPOSURE_LIMIT_CORRELATED", total, limit, **more)
+    return limited(case, "correlated_exposure", "EXPOSURE_LIMIT_CORRELATED", total, limit, spared=False, **more)
 
 
 def open_positions(case: Case) -> Step:

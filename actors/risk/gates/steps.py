@@ -19,10 +19,12 @@ def denied(name: str, code: str, seen: dict[str, str]) -> Step:
     return Step(name, False, code, seen)
 
 
-def limited(case: Case, name: str, code: str, value: Decimal, limit: Decimal, **more: str) -> Step:
-    """Deny what would be above the limit, unless it only lowers a position."""
+def limited(
+    case: Case, name: str, code: str, value: Decimal, limit: Decimal, *, spared: bool = False, **more: str
+) -> Step:
+    """Deny what would be above the limit, unless it only lowers a position or is ``spared``."""
     seen = {"exposure": short(value), "limit": short(limit), **more}
-    return denied(name, code, seen) if value > limit and not case.lowers else passed(name, seen)
+    return denied(name, code, seen) if value > limit and not case.lowers and not spared else passed(name, seen)
 
 
 def short(value: Decimal) -> str:
