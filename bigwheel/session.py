@@ -8,14 +8,13 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, Any
 
 from actors.gateway.overview import overview
 from actors.names import SESSION_NOTE
 from actors.tree import SUPERVISOR, Planner
+from bigwheel.cluster import start_ray
 from bigwheel.errors import SessionError
 from bigwheel.preflight import check, claim
 from conf import Settings
@@ -79,63 +78,6 @@ def holder(store: Path) -> str:
         except OSError:
             return file.read().strip() or "unknown"
     return ""
-
-
-def start_ray(settings: Settings, *, loopback: bool = False) -> Any:
-    """Start Ray on this machine, or join the cluster that ``settings`` name; returns its context.
-
-    Args:
-        loopback: a Ray started here listens on the loopback interface alone.
-
-    Raises:
-        SessionError: there is no such cluster, or none starts.
-    """
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    if ray.is_initialized():
-        return ray.get_runtime_context()
-    options: dict[str, Any] = {
-        "namespace": settings.ray.namespace,
-        "log_to_driver": False,
-        "logging_level": "ERROR",
-        "ignore_reinit_error": True,
-    }
-    try:
-        if settings.ray.address:
-            return ray.init(address=settings.ray.address, **options)
-        with _alone() if loopback else nullcontext():
-            return ray.init(
-                num_cpus=settings.ray.num_cpus or None,
-                object_store_memory=settings.ray.object_store_mb << 20,
-                include_dashboard=settings.ray.dashboard,
-                dashboard_host="127.0.0.1",
-                **options,
-            )
-    except Exception as error:
-        # Where one of its servers does not stand in time, Ray raises an error of no type of its own.
-        where = settings.ray.address or "this machine"
-        raise SessionError(
-            f"expected a Ray cluster on {where}, found: {error}; check --address, or leave it out to start one here"
-        ) from error
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Let Ray's servers listen on the loopback interface, as they do on systems where it forms no clusters.
-
-    Ray turns a loopback address that it is given back into the machine's own, so this switch is the only way.
-    """
-    from ray._private import ray_constants
-
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 class Session:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 
-from bigwheel.session import start_ray
+from bigwheel.cluster import start_ray
 from bigwheel.sweeps.crew import RayCrew, Take
 from bigwheel.sweeps.trial import Case, Job
 from conf import Settings
@@ -46,9 +46,9 @@ class Machine:
 
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._owns = not ray.is_initialized()
-        told = {"address": self._address or "", "num_cpus": self._jobs or cpus, "dashboard": False}
+        told = {"address": self._address or "", "num_cpus": self._jobs or cpus, "dashboard": False, "loopback": True}
         settings = self._settings.model_copy(update={"ray": self._settings.ray.model_copy(update=told)})
-        start_ray(settings, loopback=True)
+        start_ray(settings)
         there = int(ray.cluster_resources().get("CPU", 1))
         return max(1, min(self._jobs or there, there))
 

@@ -77,14 +77,15 @@ def actor_processes() -> dict[int, str]:
             except OSError:
                 continue
             actor = title.startswith("ray::") and not title.startswith(NO_ACTORS)
-            if actor and _descends(int(entry.name)):
+            if actor and descends(int(entry.name), os.getpid()):
                 found[int(entry.name)] = title
     return found
 
 
-def _descends(pid: int) -> bool:
+def descends(pid: int, root: int) -> bool:
+    """Whether the process is ``root`` or was started by it, however indirectly."""
     while pid > 1:
-        if pid == os.getpid():
+        if pid == root:
             return True
         try:
             pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
