@@ -17,9 +17,11 @@ from bigwheel.backtests.conduct import conduct
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Feed
 from bigwheel.backtests.instruments import instruments
+from bigwheel.backtests.interruption import account
 from bigwheel.backtests.outcomes import Settled
 from bigwheel.backtests.result import BacktestResult
 from bigwheel.backtests.session import Session, Terms
+from bigwheel.errors import Interruption
 from bigwheel.times import moment_ns
 from conf import Settings, load
 from conf.trading import check_symbols
@@ -70,6 +72,7 @@ def backtest(
         BacktestError: there is no such data or symbol, an argument makes no sense, or a brain raised.
         StrategyError: there is no such strategy, or the parameters are not its own.
         ConfigError, DataError, FeedError: the configuration or the data can't be read.
+        Interruption: Ctrl-C; the text says how far it came. Also ends a strategy that does not come back.
     """
     began = time.perf_counter()
     wanted, span = symbols_of(symbols), span_ns(start, end)
@@ -77,7 +80,10 @@ def backtest(
     told = Told(config, cash, costs, latency_ms, funding, settlements, seed, depth)
     with Feed(Path(data), wanted, *span) as feed:
         session = prepared(tried, feed, Path(data), told)
-        span = _run(session, feed)
+        try:
+            span = _run(session, feed)
+        except KeyboardInterrupt as stop:
+            raise Interruption(account(session, tried.owner, stop)) from stop
     return _result(session, tried.params, wanted, span, time.perf_counter() - began)
 
 

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from bigwheel.backtests.result import BacktestResult
 from bigwheel.backtests.run import backtest as run
-from bigwheel.cli import rerun
+from bigwheel.cli import INTERRUPTED, end, rerun
 from bigwheel.cli.options import AsJson
-from bigwheel.errors import UsageError
+from bigwheel.errors import Interruption, UsageError
 from bigwheel.reports import write_report
 from bigwheel.screen import terminal
 from bigwheel.sweeps import syntax
@@ -48,12 +48,12 @@ def backtest(
     """Run a strategy on recorded data, by the brains that trade live, and say what came of it.
 
     With --session STORE: run a finished session again on its recorded market data and venue answers, and compare
-    signals and orders. Exit status 1 if they differ, or if anything is damaged or missing.
+    signals and orders. Exit status 1 if they differ, or if anything is damaged or missing; 130 after Ctrl-C.
     """
     if session is not None:
         rerun.show(ctx, session, as_json=as_json)
         return
-    result = run(
+    result = _ran(
         strategy,
         data=_told(strategy, data, symbols),
         symbols=symbols,
@@ -71,6 +71,13 @@ def backtest(
     if out is not None:
         result.write(out)
     _say(result, report, as_json=as_json)
+
+
+def _ran(strategy: str, **told: Any) -> BacktestResult:
+    try:
+        return run(strategy, **told)
+    except Interruption as stop:
+        end(str(stop), INTERRUPTED)
 
 
 def _say(result: BacktestResult, report: Path | None, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from bigwheel.cli import INTERRUPTED
 from bigwheel.cli.options import AsJson
 from bigwheel.errors import UsageError
 from bigwheel.screen import terminal
@@ -29,7 +30,6 @@ EVERYTHING = 10_000_000
 """Lines of history kept when one run is looked at."""
 MOST_SHRUNK = 3
 """Failures of one campaign that are made smaller, each of another invariant."""
-INTERRUPTED = 130
 _NEWS = 500
 """Runs between two lines of progress where there is no terminal for a bar."""
 
