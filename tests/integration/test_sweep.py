@@ -24,7 +24,7 @@ def swept(folder: Path, owner: type[Strategy], sells: list[int], **more: Any) ->
     return bigwheel.sweep(owner, data=source, symbols=BTC, grid={"sell": sells}, out=folder / "out", **told)
 
 
-def await_free_cpus(deadline_s: float = 10.0) -> None:
+def await_free_cpus(deadline_s: float = 60.0) -> None:
     """Wait until Ray has its two CPUs back."""
     limit = time.monotonic() + deadline_s
     while ray.available_resources().get("CPU") != 2.0:
