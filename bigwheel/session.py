@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 import shutil
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from actors.gateway.overview import overview
 from actors.names import SESSION_NOTE
@@ -19,6 +18,7 @@ from bigwheel.errors import SessionError
 from bigwheel.preflight import check, claim
 from conf import Settings
 from runtime.host.host import links_folder
+from runtime.lock import Lock
 from runtime.supervision.calls import cause
 from runtime.supervision.root import start_root, stop_root
 from runtime.supervision.spec import SupervisorSpec
@@ -26,58 +26,35 @@ from runtime.supervision.spec import SupervisorSpec
 log = logging.getLogger(__name__)
 
 START_DEADLINE_S = 120.0
+LOCK = "run.lock"
+"""In a store: held by the session that uses it."""
 
 
 class StoreLock:
     """Keeps two sessions from using one store; freed by the operating system when we end."""
 
     def __init__(self, store: Path) -> None:
-        self.path = store / "run.lock"
-        self._file: IO[str] | None = None
+        self._lock = Lock(store / LOCK)
 
     def take(self) -> None:
         """Raises ``SessionError`` while another process holds it."""
+        store = self._lock.path.parent
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("a+")
+            store.mkdir(parents=True, exist_ok=True)
+            other = self._lock.take()
         except OSError as error:
             raise SessionError(
-                f"expected a folder for the session that can be written at {self.path.parent}, found: "
-                f"{error.strerror}; choose another one with --store"
+                f"expected a folder for the session that can be written at {store}, found: {error.strerror}; choose "
+                "another one with --store"
             ) from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            file.close()
+        if other:
             raise SessionError(
-                f"expected the store {self.path.parent} to be free, found it in use by process {holder}; "
-                "stop that session (`bigwheel stop`) or choose another folder with --store"
-            ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
-        self._file = file
+                f"expected the store {store} to be free, found it in use by process {other}; stop that session "
+                "(`bigwheel stop`) or choose another folder with --store"
+            )
 
     def free(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-def holder(store: Path) -> str:
-    """The process whose session uses ``store`` now; empty if there is none."""
-    path = store / "run.lock"
-    if not path.exists():
-        return ""
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return file.read().strip() or "unknown"
-    return ""
+        self._lock.free()
 
 
 class Session:
