@@ -19,7 +19,6 @@ _DUPLICATE_WORDS = "client_order_id must be unique"
 """The venue's text for a client order id it has already; the number that comes with it is not documented."""
 
 _LONGEST_NS = 60 * SECOND
-_SHOWN = 200
 
 
 class _Body(msgspec.Struct):
