@@ -11,3 +11,7 @@ class UsageError(BigwheelError):
 
 class SessionError(BigwheelError):
     """No session can be started or found."""
+
+
+class Interruption(KeyboardInterrupt):
+    """Ctrl-C, where there is something to say of what was done until then."""

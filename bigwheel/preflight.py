@@ -14,6 +14,7 @@ from conf import Settings
 from conf.modes import missing_account
 from exchanges.credentials import ensure_findable
 from exchanges.modes import Mode
+from exchanges.simulators.base.simulator import HOST
 from runtime.errors import BigwheelError
 from runtime.journal import environment
 from runtime.journal.environment import DamagedError
@@ -43,7 +44,7 @@ def check(settings: Settings, planner: Planner, *, strategies: bool) -> None:
         return
     _free(settings.gateway.host, settings.gateway.port, "the gateway", "gateway.port")
     if embedded:
-        _free(settings.simulator.host, settings.simulator.port, "the embedded venue", "simulator.port")
+        _free(HOST, settings.simulator.port, "the embedded venue", "simulator.port")
 
 
 def _accounts(settings: Settings) -> None:

@@ -15,12 +15,13 @@ from actors.gateway.requests import MANUAL
 from actors.strategy.plan import StrategyPlan, planned
 from actors.tree import Planner
 from bigwheel.client import GatewayClient
+from bigwheel.cluster import start_ray
 from bigwheel.errors import SessionError, UsageError
 from bigwheel.executions import ExecutionStatus, execute, execution_status, withdraw
 from bigwheel.orders import OrderRow, named, working
 from bigwheel.pickling import pickled_class
 from bigwheel.queries import SignalRow, open_journal, select
-from bigwheel.session import Session, start_ray
+from bigwheel.session import Session
 from conf import Settings, load
 from exchanges.model.flow import Flow
 from exchanges.model.order import Side

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from actors.gateway.overview import overview
 from actors.names import SESSION_NOTE
 from actors.tree import SUPERVISOR, Planner
+from bigwheel.cluster import start_ray
 from bigwheel.errors import SessionError
 from bigwheel.preflight import check, claim
 from conf import Settings
 from runtime.host.host import links_folder
+from runtime.lock import Lock
 from runtime.supervision.calls import cause
 from runtime.supervision.root import start_root, stop_root
 from runtime.supervision.spec import SupervisorSpec
@@ -27,115 +26,35 @@ from runtime.supervision.spec import SupervisorSpec
 log = logging.getLogger(__name__)
 
 START_DEADLINE_S = 120.0
+LOCK = "run.lock"
+"""In a store: held by the session that uses it."""
 
 
 class StoreLock:
     """Keeps two sessions from using one store; freed by the operating system when we end."""
 
     def __init__(self, store: Path) -> None:
-        self.path = store / "run.lock"
-        self._file: IO[str] | None = None
+        self._lock = Lock(store / LOCK)
 
     def take(self) -> None:
         """Raises ``SessionError`` while another process holds it."""
+        store = self._lock.path.parent
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("a+")
+            store.mkdir(parents=True, exist_ok=True)
+            other = self._lock.take()
         except OSError as error:
             raise SessionError(
-                f"expected a folder for the session that can be written at {self.path.parent}, found: "
-                f"{error.strerror}; choose another one with --store"
+                f"expected a folder for the session that can be written at {store}, found: {error.strerror}; choose "
+                "another one with --store"
             ) from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            file.close()
+        if other:
             raise SessionError(
-                f"expected the store {self.path.parent} to be free, found it in use by process {holder}; "
-                "stop that session (`bigwheel stop`) or choose another folder with --store"
-            ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
-        self._file = file
+                f"expected the store {store} to be free, found it in use by process {other}; stop that session "
+                "(`bigwheel stop`) or choose another folder with --store"
+            )
 
     def free(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-def holder(store: Path) -> str:
-    """The process whose session uses ``store`` now; empty if there is none."""
-    path = store / "run.lock"
-    if not path.exists():
-        return ""
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return file.read().strip() or "unknown"
-    return ""
-
-
-def start_ray(settings: Settings, *, loopback: bool = False) -> Any:
-    """Start Ray on this machine, or join the cluster that ``settings`` name; returns its context.
-
-    Args:
-        loopback: a Ray started here listens on the loopback interface alone.
-
-    Raises:
-        SessionError: there is no such cluster, or none starts.
-    """
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    if ray.is_initialized():
-        return ray.get_runtime_context()
-    options: dict[str, Any] = {
-        "namespace": settings.ray.namespace,
-        "log_to_driver": False,
-        "logging_level": "ERROR",
-        "ignore_reinit_error": True,
-    }
-    try:
-        if settings.ray.address:
-            return ray.init(address=settings.ray.address, **options)
-        with _alone() if loopback else nullcontext():
-            return ray.init(
-                num_cpus=settings.ray.num_cpus or None,
-                object_store_memory=settings.ray.object_store_mb << 20,
-                include_dashboard=settings.ray.dashboard,
-                dashboard_host="127.0.0.1",
-                **options,
-            )
-    except Exception as error:
-        # Where one of its servers does not stand in time, Ray raises an error of no type of its own.
-        where = settings.ray.address or "this machine"
-        raise SessionError(
-            f"expected a Ray cluster on {where}, found: {error}; check --address, or leave it out to start one here"
-        ) from error
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    """Let Ray's servers listen on the loopback interface, as they do on systems where it forms no clusters.
-
-    Ray turns a loopback address that it is given back into the machine's own, so this switch is the only way.
-    """
-    from ray._private import ray_constants
-
-    before = ray_constants.ENABLE_RAY_CLUSTER
-    ray_constants.ENABLE_RAY_CLUSTER = False
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
+        self._lock.free()
 
 
 class Session:

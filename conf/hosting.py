@@ -22,6 +22,10 @@ class RaySettings(Section):
     )
     object_store_mb: Annotated[int, Field(ge=80)] = Field(default=128, description="the local object store, in MiB")
     dashboard: bool = Field(default=True, description="true starts Ray's own dashboard")
+    loopback: bool = Field(
+        default=True,
+        description="a local cluster listens on the loopback interface alone; false lets other nodes join it",
+    )
     namespace: str = Field(default="bigwheel", min_length=1, description="keeps two sessions on one cluster apart")
 
 

@@ -26,9 +26,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class SimulatorSettings(Section):
     """The embedded venues: each venue's own protocol on this machine, over a generator or a recording."""
 
-    host: str = Field(default="127.0.0.1", description="the address it listens on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        default=0, description="the port it listens on; 0 takes a free one"
+        default=0, description="the port of 127.0.0.1 it listens on; 0 takes a free one"
     )
     seed: Annotated[int, Field(ge=0)] = Field(
         default=7, description="the seed of the generated market: same seed, same prices"

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from exchanges.model.venue import Outcome
 
+_SHOWN = 200
+
 
 class FailureKind(enum.StrEnum):
     RATE_LIMITED = "rate_limited"
@@ -46,3 +48,8 @@ class VenueError(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.kind.value}: {failure.code} {failure.reason}".strip())
         self.failure = failure
+
+
+def brief(error: BaseException) -> str:
+    """The error in one line without the request, which may hold account data."""
+    return f"{type(error).__name__}: {str(error)[:_SHOWN]}"

@@ -36,7 +36,7 @@ class SocketStream(StreamKeeper, Generic[A]):
     answers to requests to ``answer_came``) and asks for signs of life (``probe``).
 
     Args:
-        ready: Awaited before each connection: instruments, a check of the key.
+        ready: What ``prepare`` awaits: instruments, a check of the key.
     """
 
     def __init__(
@@ -83,8 +83,12 @@ class SocketStream(StreamKeeper, Generic[A]):
         """Ask for a sign of life; any answer will do."""
 
     async def caught_up(self) -> None:
-        """Called once everything is subscribed to: make good what was missed."""
+        """Called once everything is subscribed to: make good what was missed, before ``missed_by``."""
         return
+
+    def missed_by(self) -> float:
+        """Until when (the loop's time) what was missed may be asked for: a REST call must not hold the stream."""
+        return asyncio.get_running_loop().time() + self.pace.connect_timeout_s
 
     # -- one connection --------------------------------------------------------------------
 

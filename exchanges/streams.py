@@ -16,6 +16,7 @@ import msgspec
 from exchanges.failures import Failure, FailureKind, VenueError
 from exchanges.interface import Sink
 from exchanges.model.venue import VENUE_PORT, StreamStatus
+from exchanges.tasks import end
 from runtime.errors import SetupError
 from runtime.lifecycle import DeadLetter
 from runtime.message import Message
@@ -48,11 +49,17 @@ class AccessError(StreamError, SetupError):
         self.failure = failure
 
 
+class UnansweredError(StreamError):
+    """What has to be known before a connection can't be had now; nothing was found to be wrong."""
+
+
 def refusal(what: str, error: VenueError) -> StreamError:
     """What a failed call before a connection means for it: one that refuses the key has to be mended."""
     failure = error.failure
     text = f"{what}: {failure.code} {failure.reason}".strip()
-    return AccessError(text, failure) if failure.kind is FailureKind.UNAUTHORISED else StreamError(text)
+    if failure.kind is FailureKind.UNAUTHORISED:
+        return AccessError(text, failure)
+    return UnansweredError(text) if failure.repeatable else StreamError(text)
 
 
 @contextmanager
@@ -94,7 +101,13 @@ class StreamKeeper(abc.ABC):
 
     A venue implements ``open``, ``close`` and ``idle_s``, and where it needs them ``prepare`` and
     ``look``. A connection ends when one of them raises, when ``end`` is called, or when nothing was
-    heard for ``stale_after_s``. Counters: ``connects_<name>``, ``reconnects_<name>``, ``malformed``.
+    heard for ``stale_after_s``. Counters: ``connects_<name>``, ``reconnects_<name>``,
+    ``renewals_failed_<name>``, ``malformed``.
+
+    The first connection waits for ``prepare``. The later ones do not: what it asks the venue for may be held
+    up for a minute by rate limits or an open circuit breaker, and was answered before. It is asked again
+    beside them, until it is answered; an answer that raises ``StreamError`` ends the connection, and the
+    next one waits again.
     """
 
     def __init__(self, venue: str, name: str, pace: StreamPace, sink: Sink, counters: Counter[str]) -> None:
@@ -105,6 +118,7 @@ class StreamKeeper(abc.ABC):
         self.counters = counters
         self.up = False
         self.paused = False
+        self._prepared = False
         self._leaving: set[asyncio.Task[Any]] = set()
         self._ended: asyncio.Future[str] | None = None
         self._told_s = -1.0
@@ -112,7 +126,7 @@ class StreamKeeper(abc.ABC):
     # -- what a venue implements -----------------------------------------------------------
 
     async def prepare(self) -> None:
-        """What has to succeed before each connection: instruments, a check of the key."""
+        """What has to succeed once before a connection, and is made anew with each: instruments, a check of the key."""
         return
 
     @abc.abstractmethod
@@ -170,8 +184,12 @@ class StreamKeeper(abc.ABC):
         self.paused = paused
         self.on_pause()
 
-    def end(self, reason: str) -> None:
-        """End the present connection now: it is dead, or can no longer be trusted."""
+    def end(self, reason: str, *, anew: bool = False) -> None:
+        """End the present connection now: it is dead, or can no longer be trusted.
+
+        With ``anew`` the next one waits for ``prepare``, as the first one did.
+        """
+        self._prepared = self._prepared and not anew
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(reason)
 
@@ -194,8 +212,14 @@ class StreamKeeper(abc.ABC):
 
     async def _session(self) -> None:
         """One connection from its beginning to its end, which is always an exception."""
-        await self.prepare()
-        self._ended = asyncio.get_running_loop().create_future()
+        renewal: list[asyncio.Task[None]] = []
+        loop = asyncio.get_running_loop()
+        if not self._prepared:
+            await self.prepare()
+        self._ended = loop.create_future()
+        if self._prepared:
+            renewal.append(loop.create_task(self._renew(), name=f"{self.venue} {self.name} renewal"))
+        self._prepared = True
         try:
             await self.open()
             self.counters[f"connects_{self.name}"] += 1
@@ -204,6 +228,24 @@ class StreamKeeper(abc.ABC):
         finally:
             self._ended = None
             await self.close()
+            await end(renewal)
+
+    async def _renew(self) -> None:
+        """``prepare`` beside a connection, until it succeeds."""
+        attempt = 0
+        while True:
+            try:
+                await self.prepare()
+                return
+            except Exception as error:
+                if isinstance(error, StreamError) and not isinstance(error, UnansweredError):
+                    self.end(str(error), anew=True)
+                    return
+                # As in ``run``: whatever it was, the connection stands, and the answer is to ask again.
+                self.counters[f"renewals_failed_{self.name}"] += 1
+                logger.warning("beside the %s stream of %s: %s", self.name, self.venue, error)
+            attempt += 1
+            await asyncio.sleep(self.backoff_s(attempt) * random.uniform(0.5, 1.0))
 
     async def _watch(self, ended: asyncio.Future[str]) -> None:
         """Look after the connection until it dies or falls silent."""

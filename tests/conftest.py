@@ -34,12 +34,15 @@ def ray_session() -> Iterator[str]:
     """A running Ray of two cores; yields the namespace. Takes some seconds, so it is shared."""
     import ray
 
+    from bigwheel.cluster import alone
+
     if ray.is_initialized():
         yield str(ray.get_runtime_context().namespace)
         return
     # Read by the workers' parent when it starts: nice 0, and our modules on the path.
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - Ray spells it so
     os.environ["PYTHONPATH"] = os.pathsep.join(part for part in (ROOT, os.environ.get("PYTHONPATH", "")) if part)
-    ray.init(num_cpus=2, include_dashboard=False, namespace=NAMESPACE, log_to_driver=False)
+    with alone():
+        ray.init(num_cpus=2, include_dashboard=False, namespace=NAMESPACE, log_to_driver=False)
     yield NAMESPACE
     ray.shutdown()

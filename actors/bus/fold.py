@@ -41,7 +41,7 @@ from actors.messages.signals import (
     Withdraw,
 )
 from actors.names import pair
-from actors.window import remember
+from actors.window import forget_oldest, oldest, remember
 from exchanges.model.order import Order
 from runtime.message import Message
 from strategies.signal import SignalState
@@ -147,12 +147,11 @@ def _end(ledger: Ledger, settings: BusSettings, event: SignalEvent, seq: int, ts
 
 def _forget(ledger: Ledger, settings: BusSettings, now: int) -> None:
     while ledger.closed:
-        oldest = next(iter(ledger.closed))
-        closed = ledger.closed[oldest]
+        _, closed = oldest(ledger.closed)
         if len(ledger.closed) <= settings.recent_signals and now - closed.closed_ns <= settings.recent_ns:
             return
         ledger.forgotten_ns = max(ledger.forgotten_ns, closed.created_ns)
-        del ledger.closed[oldest]
+        forget_oldest(ledger.closed)
 
 
 def _learned(ledger: Ledger, settings: BusSettings, event: Learned, seq: int, ts: int) -> None:

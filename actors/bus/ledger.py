@@ -12,7 +12,7 @@ from actors.bus.lifecycle import OPEN
 from actors.messages.control import TradingStateChanged
 from actors.messages.orders import ExchangeState, FlowEnded, SymbolHalted
 from actors.messages.signals import ApprovedOrder
-from actors.window import window
+from actors.window import open_windows
 from exchanges.model.order import Order
 from strategies.signal import Signal, SignalState
 
@@ -108,8 +108,7 @@ class Ledger(msgspec.Struct):
     withdrawn: dict[str, int] = {}
 
     def __post_init__(self) -> None:
-        for name in _WINDOWS:
-            setattr(self, name, window(getattr(self, name)))
+        open_windows(self, *_WINDOWS)
 
     def last_seq(self, signal_id: str) -> int:
         """The sequence number of the signal's previous record, 0 if there is none."""

@@ -10,7 +10,7 @@ from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState
 from actors.messages.orders import Repaired
 from actors.names import pair
-from actors.window import remember
+from actors.window import forget_oldest, oldest, remember
 from exchanges.model.order import Fill
 from exchanges.model.position import Position
 
@@ -116,7 +116,6 @@ class FillLedger:
         state = self._state
         horizon = state.executed_ns - 2 * self._settings.overlap_ns
         while len(state.executions) > self._settings.executions_kept:
-            oldest = next(iter(state.executions))
-            if state.executions[oldest] >= horizon:
+            if oldest(state.executions)[1] >= horizon:
                 return
-            state.floor_ns = max(state.floor_ns, state.executions.pop(oldest))
+            state.floor_ns = max(state.floor_ns, forget_oldest(state.executions)[1])

@@ -28,6 +28,7 @@ from actors.messages.orders import (
 )
 from actors.messages.signals import Blocked, Expired, Unsent
 from actors.names import BUS
+from actors.window import forget_oldest
 from exchanges.model.order import Fill
 from exchanges.model.position import Position
 from runtime import codec
@@ -91,8 +92,7 @@ class Outbox:
             return
         confirmed = ""
         while confirmed != key:
-            confirmed = next(iter(kept))
-            del kept[confirmed]
+            confirmed, _ = forget_oldest(kept)
 
     def resend(self, ctx: Context) -> None:
         """Send everything unconfirmed again, in order; the bus recognises what it has."""

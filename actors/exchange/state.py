@@ -10,6 +10,7 @@ from actors import snapshots
 from actors.exchange.flows.state import FlowState
 from actors.messages.control import TradingState
 from actors.messages.orders import Watch
+from actors.window import open_windows
 from exchanges.model.instrument import Instrument
 from exchanges.model.order import Order, OrderStatus
 from exchanges.model.position import Balance, Position
@@ -181,6 +182,9 @@ class ConnectionState(msgspec.Struct):
     """What a strategy holds of a symbol by its own fills, by ``strategy|symbol``; none is left out."""
     stopping: bool = False
     """Told to stop: nothing new leaves."""
+
+    def __post_init__(self) -> None:
+        open_windows(self, "executions", "payments", "unconfirmed")
 
     @property
     def outstanding(self) -> list[str]:

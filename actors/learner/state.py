@@ -17,6 +17,7 @@ from actors.learner.statistics import Moments, Record
 from actors.messages.control import Control, ControlTaken
 from actors.messages.learning import FeedbackIssued, Lesson, Pattern, Policy, PolicyIssued, Stage
 from actors.traits import traits
+from actors.window import open_windows
 from exchanges.model.order import Side
 
 VERSION = 1
@@ -167,6 +168,9 @@ class LearnerState(msgspec.Struct):
     """Controls that came before the journal was known."""
     answers: list[ControlTaken] = []
     """To controls that were carried out; sent and not journaled yet."""
+
+    def __post_init__(self) -> None:
+        open_windows(self, "controls", "opened")
 
     def policy(self, version: int) -> Policy:
         """A remembered policy; the empty one where there is none of that version."""

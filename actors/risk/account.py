@@ -10,7 +10,7 @@ from actors.messages.orders import Filled
 from actors.messages.signals import ApprovedOrder
 from actors.names import pair
 from actors.risk.book import DAY_NS, Book, Bounds
-from actors.window import remember
+from actors.window import open_windows, remember, window
 from exchanges.model.order import Side
 from exchanges.model.position import Position
 
@@ -33,6 +33,9 @@ class Account(msgspec.Struct):
     holdings: dict[str, Position] = {}
     streaks: dict[str, int] = {}
     paused: dict[str, int] = {}
+
+    def __post_init__(self) -> None:
+        open_windows(self, "holdings", "streaks", "paused")
 
     def approved(self, order: ApprovedOrder, book: Book) -> None:
         """Count an entry for the budget of the day it was approved on."""
@@ -79,7 +82,7 @@ class Account(msgspec.Struct):
 
     def flat(self, symbol: str) -> None:
         """The position is gone, whoever closed it."""
-        self.holdings = {key: held for key, held in self.holdings.items() if held.symbol != symbol}
+        self.holdings = window((key, held) for key, held in self.holdings.items() if held.symbol != symbol)
 
     def _closed(self, strategy: str, result: Decimal, ts: int, losses: int, pause_ns: int) -> None:
         streak = self.streaks.pop(strategy, 0) + 1 if result < 0 else 0

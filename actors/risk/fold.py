@@ -25,7 +25,7 @@ from actors.risk.case import Feedback, Pace, View
 from actors.risk.ensemble import Voice
 from actors.risk.settings import RiskSettings
 from actors.risk.state import DRAWDOWN, RiskState
-from actors.window import remember
+from actors.window import forget_oldest, oldest, remember
 from exchanges.model.instrument import ContractKind
 from runtime import codec
 from runtime.lifecycle import Entry
@@ -84,10 +84,9 @@ def pace(state: RiskState, key: str, now: int) -> Pace:
 def _forget_approvals(state: RiskState, now: int) -> None:
     """Approvals come in the order of time: those a minute old are the first."""
     while state.approvals:
-        oldest = next(iter(state.approvals))
-        if now - state.approvals[oldest] < _MINUTE_NS:
+        if now - oldest(state.approvals)[1] < _MINUTE_NS:
             return
-        del state.approvals[oldest]
+        forget_oldest(state.approvals)
 
 
 def heard(state: RiskState, settings: RiskSettings, event: ExchangeState, at: int, *, direct: bool) -> None:

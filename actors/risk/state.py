@@ -15,6 +15,7 @@ from actors.risk.case import Feedback, View
 from actors.risk.ensemble import Voice
 from actors.risk.market import Market
 from actors.risk.policy import Policies
+from actors.window import open_windows
 from exchanges.model.instrument import Instrument
 
 VERSION = 1
@@ -59,6 +60,9 @@ class RiskState(msgspec.Struct):
     account: Account = msgspec.field(default_factory=Account)
     voices: dict[str, dict[str, Voice]] = {}
     spoken: dict[str, Voice] = {}
+
+    def __post_init__(self) -> None:
+        open_windows(self, "approvals", "controls", "settled", "spoken", "verdicts", "voices")
 
     @property
     def latest(self) -> TradingStateChanged:

@@ -24,7 +24,7 @@ from actors.strategy.report import report
 from actors.strategy.settings import BrainSettings
 from actors.strategy.state import HookDue, PastDue, TimerDue, WarmUpOver
 from actors.strategy.warmup import WarmUp
-from actors.window import remember
+from actors.window import remember, window
 from exchanges.model.market import Bar, Book, MarketData, Quote, Trade, last_price
 from runtime import codec
 from runtime.behavior import Context
@@ -67,7 +67,7 @@ class StrategyBrain(Parts):
         self.ctx: Context | None = None
         self.ticks = 0
         self.live = self.paused = False
-        self.issued: dict[str, str] = {}
+        self.issued: dict[str, str] = window()
         self.timers: dict[str, int] = {}
         self.controls: deque[str] = deque(maxlen=settings.controls)
         self.lines: deque[str] = deque(maxlen=settings.lines)

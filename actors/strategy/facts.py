@@ -13,7 +13,7 @@ from actors.messages.signals import Approved, Blocked, Expired, Generated, Signa
 from actors.strategy.inlets import Inlets
 from actors.strategy.settings import BrainSettings
 from actors.strategy.state import Unseen
-from actors.window import remember
+from actors.window import forget_oldest, remember, window
 from exchanges.model.order import Fill, Side
 from exchanges.model.position import Position
 from runtime.lifecycle import Entry
@@ -56,9 +56,9 @@ class Facts:
         self._desk: Desk = strategy.desk
         self.entry_seq = 0
         self.feedbacks: dict[str, FeedbackIssued] = {}
-        self.pending: dict[str, Signal] = {}
-        self.journaled: dict[str, int] = {}
-        self.unseen: dict[int, Unseen] = {}
+        self.pending: dict[str, Signal] = window()
+        self.journaled: dict[str, int] = window()
+        self.unseen: dict[int, Unseen] = window()
 
     def measured_by(self, performance: Performance) -> None:
         """Have fills counted by another ``performance``."""
@@ -139,7 +139,7 @@ class Facts:
         if not self._strategy.overrides(hook):
             return
         if len(self.unseen) >= self._settings.hooks:
-            del self.unseen[next(iter(self.unseen))]
+            forget_oldest(self.unseen)
             self._tally("hooks_dropped")
         self.unseen[entry.seq] = Unseen(bytes(entry.body), position)
         self._tell(entry.seq)
@@ -151,7 +151,7 @@ class Facts:
             self._tally("emitted_again")
             return False
         if len(self.pending) >= self._settings.pending:
-            del self.pending[next(iter(self.pending))]
+            forget_oldest(self.pending)
             self._tally("pending_dropped")
         self.pending[signal.id] = signal
         return True

@@ -7,6 +7,7 @@ from collections import Counter
 from actors import snapshots
 from actors.strategy.parts import Parts
 from actors.strategy.state import VERSION, BrainState
+from actors.window import window
 from exchanges.model.market import MarketData
 from runtime import codec
 from strategies import state as attributes
@@ -90,10 +91,10 @@ def resume(brain: Parts, data: bytes) -> None:
     for feedback in state.feedbacks.values() if state.feedbacks else filter(None, (state.feedback,)):
         if feedback.symbol in brain.desk.positions:
             facts.learn(feedback)
-    facts.pending = {signal.id: signal for signal in state.pending}
-    facts.journaled, facts.unseen = dict(state.journaled), dict(state.unseen)
+    facts.pending = window((signal.id, signal) for signal in state.pending)
+    facts.journaled, facts.unseen = window(state.journaled), window(state.unseen)
     brain.live, brain.paused = state.live, state.paused
-    brain.issued = dict(state.issued)
+    brain.issued = window(state.issued)
     brain.controls.extend(state.controls)
     brain.lines.extend(state.lines)
     brain.counts = Counter(state.counts)

@@ -17,10 +17,12 @@ from bigwheel.backtests.conduct import conduct
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Feed
 from bigwheel.backtests.instruments import instruments
+from bigwheel.backtests.interruption import account
 from bigwheel.backtests.outcomes import Settled
 from bigwheel.backtests.result import BacktestResult
 from bigwheel.backtests.roster import ALONE, Config, Lineup, Member, Roster, Strategies, enroll
 from bigwheel.backtests.session import Session, Terms
+from bigwheel.errors import Interruption
 from bigwheel.times import moment_ns
 from conf import Settings, relaid
 from exchanges.catalog.catalog import FOR_EVER_NS
@@ -72,6 +74,7 @@ def backtest(
         BacktestError: there is no such data, symbol or label, an argument makes no sense, or a brain raised.
         StrategyError: there is no such strategy, or the parameters are not its own.
         ConfigError, DataError, FeedError: the configuration or the data can't be read.
+        Interruption: Ctrl-C; the text says how far it came. Also ends a strategy that does not come back.
     """
     told = Told(cash, costs, latency_ms, funding, settlements, seed, depth)
     return played(enroll(strategy, symbols, config), params or {}, Path(data), span_ns(start, end), told)
@@ -83,7 +86,11 @@ def played(roster: Roster, params: Mapping[str, Any], data: Path, span: tuple[in
     lineup = roster.lineup(params)
     with Feed(data, lineup.settings.symbols, *span, traders=lineup.traders) as feed:
         session = prepared(lineup, feed, data, told)
-        span = _run(session, feed)
+        try:
+            span = _run(session, feed)
+        except KeyboardInterrupt as stop:
+            owners = [member.owner for member in lineup.members]
+            raise Interruption(account(session, owners, stop)) from stop
     return _result(session, lineup, span, time.perf_counter() - began)
 
 

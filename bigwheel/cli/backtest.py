@@ -10,12 +10,12 @@ import typer
 from rich.table import Table
 
 from bigwheel.backtests.result import BacktestResult
-from bigwheel.backtests.roster import ALONE
+from bigwheel.backtests.roster import ALONE, Entry
 from bigwheel.backtests.run import backtest as run
-from bigwheel.cli import rerun
+from bigwheel.cli import INTERRUPTED, end, rerun
 from bigwheel.cli.entries import Names, Symbols, entries
 from bigwheel.cli.options import AsJson
-from bigwheel.errors import UsageError
+from bigwheel.errors import Interruption, UsageError
 from bigwheel.reports import write_report
 from bigwheel.screen import terminal
 from bigwheel.sweeps import syntax
@@ -52,14 +52,14 @@ def backtest(
     Several run together on one account. Without any, those that --config names are run as a session would run them.
 
     With --session STORE: run a finished session again on its recorded market data and venue answers, and compare
-    signals and orders. Exit status 1 if they differ, or if anything is damaged or missing.
+    signals and orders. Exit status 1 if they differ, or if anything is damaged or missing; 130 after Ctrl-C.
     """
     if session is not None:
         rerun.show(ctx, session, as_json=as_json)
         return
     if data is None:
         raise UsageError("expected --data with STRATEGY or --config, or --session STORE; see bigwheel backtest --help")
-    result = run(
+    result = _ran(
         entries(strategy or (), config),
         data=data,
         symbols=symbols or None,
@@ -77,6 +77,13 @@ def backtest(
     if out is not None:
         result.write(out)
     _say(result, report, as_json=as_json)
+
+
+def _ran(strategy: Entry | list[Entry] | None, **told: Any) -> BacktestResult:
+    try:
+        return run(strategy, **told)
+    except Interruption as stop:
+        end(str(stop), INTERRUPTED)
 
 
 def _say(result: BacktestResult, report: Path | None, *, as_json: bool) -> None:

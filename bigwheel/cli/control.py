@@ -42,9 +42,10 @@ def panic(
 def _panic_direct(settings: Settings, reason: str, limit_s: float) -> None:
     """Exit status 1 if anything is left at a venue."""
     from bigwheel.panic import direct_panic
-    from bigwheel.session import holder
+    from bigwheel.session import LOCK
+    from runtime.lock import holder
 
-    running = holder(settings.store)
+    running = holder(settings.store / LOCK)
     if running:
         _tell_session(settings, reason, running)
     failed = False

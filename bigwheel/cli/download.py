@@ -6,16 +6,15 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from actors.exchange.connect import make_adapter, simulated_keys
+from bigwheel.cli.progress import PERCENT, bar
 from bigwheel.errors import UsageError
 from bigwheel.screen import terminal
 from bigwheel.times import moment_ns, stamp
@@ -119,28 +118,15 @@ class Session:
         return complete
 
     async def _one(self, wanted: Wanted) -> Report:
-        shown = self._progress()
-        with shown or nullcontext():
-            task = shown.add_task(wanted.symbol, total=wanted.span.length_ns, rows=0) if shown else TaskID(0)
+        with bar(f"{PERCENT} {{task.fields[rows]}} rows", console=self._console) as shown:
+            task = shown.add_task(wanted.symbol, total=wanted.span.length_ns, rows=0)
 
             def told(done_ns: int, rows: int) -> None:
-                if shown is not None:
-                    shown.update(task, completed=done_ns, rows=rows)
+                shown.update(task, completed=done_ns, rows=rows)
 
             report = await Downloader(self._exchange, self._out, told).download(wanted)
         self._say(wanted, report)
         return report
-
-    def _progress(self) -> Progress | None:
-        if not self._console.is_terminal or self._console.quiet:
-            return None
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}% {task.fields[rows]} rows"),
-            TimeRemainingColumn(),
-        )
-        return Progress(*columns, console=self._console, transient=True)
 
     def _say(self, wanted: Wanted, report: Report) -> None:
         what = f"{wanted.symbol} {wanted.table} {stamp(report.span.start_ns)} to {stamp(report.span.end_ns)}"

@@ -8,13 +8,12 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bigwheel import refold as folding
 from bigwheel import replay as replays
 from bigwheel.cli.options import AsJson
+from bigwheel.cli.progress import PERCENT, bar
 from bigwheel.errors import UsageError
-from bigwheel.screen import terminal
 from bigwheel.times import stamp
 from runtime.host import cell
 
@@ -44,10 +43,10 @@ def replay(
     window = replays.window_of(store, since, until, at)
     # What a brain failed on fails again, and is compared: it is no news.
     logging.getLogger(cell.__name__).setLevel(logging.CRITICAL + 1)
-    with reading() as bar:
-        task = bar.add_task("replay", total=sum(incarnation.size for incarnation in found))
+    with bar(PERCENT) as shown:
+        task = shown.add_task("replay", total=sum(incarnation.size for incarnation in found))
         report = replays.replay(
-            found, window, actor=actor, inspect=bool(at), progress=lambda size: bar.advance(task, size)
+            found, window, actor=actor, inspect=bool(at), progress=lambda size: shown.advance(task, size)
         )
     if as_json:
         typer.echo(as_text({"ok": report.ok, **msgspec.to_builtins(report)}))
@@ -65,9 +64,9 @@ def _fold(store: Path, since: int, until: int, at: str, actor: str, *, as_json: 
         )
     if at and not at.isdigit():
         raise UsageError(f"expected --at with the number of a record where the journal is folded, found {at!r}")
-    with reading() as bar:
-        task = bar.add_task("fold", total=None)
-        fold = folding.refold(store, until=int(at) if at else until, progress=lambda count: bar.advance(task, count))
+    with bar(PERCENT) as shown:
+        task = shown.add_task("fold", total=None)
+        fold = folding.refold(store, until=int(at) if at else until, progress=lambda count: shown.advance(task, count))
     if as_json:
         typer.echo(as_text({"ok": fold.ok, **msgspec.to_builtins(fold)}))
     else:
@@ -96,14 +95,3 @@ def _show(report: replays.Report, *, inspected: bool) -> None:
 def as_text(value: Any) -> str:
     """``value`` as JSON to read."""
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-
-
-def reading() -> Progress:
-    """How far it has read: shown in a terminal, on standard error, and gone when it is done."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=terminal(stderr=True), transient=True)

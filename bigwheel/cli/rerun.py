@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import typer
 
-from bigwheel.cli.replay import as_text, reading
+from bigwheel.cli.progress import PERCENT, bar
+from bigwheel.cli.replay import as_text
 from bigwheel.errors import UsageError
 from bigwheel.replay import tapes
 from bigwheel.reruns.report import lines
@@ -21,9 +22,9 @@ def show(ctx: typer.Context, store: Path, *, as_json: bool) -> None:
     _ensure_alone(ctx)
     # What a brain failed on fails again, and is compared: it is no news.
     logging.getLogger(cell.__name__).setLevel(logging.CRITICAL + 1)
-    with reading() as bar:
-        task = bar.add_task("session", total=sum(incarnation.size for incarnation in tapes(store)))
-        found = rerun(store, progress=lambda size: bar.advance(task, size))
+    with bar(PERCENT) as shown:
+        task = shown.add_task("session", total=sum(incarnation.size for incarnation in tapes(store)))
+        found = rerun(store, progress=lambda size: shown.advance(task, size))
     if as_json:
         typer.echo(as_text({"ok": found.ok, **msgspec.to_builtins(found)}))
     else:

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NamedTuple
@@ -123,20 +123,33 @@ def _replayed(config: str, wanted: Wanted, traded: list[str] | None, simulator: 
     """What a recording asks for: its symbols, its kind of data, strategies that look at that."""
     recordings = recordings_of(wanted.replay)
     bars = any(found.stream == "bar" for found in recordings.values())
-    # Beside a recording of bars, strategies look at bars: a venue whose trades are played makes them of those.
-    also = ["bar"] if bars else []
-    simulator["replay"] = ",".join(f"{venue}={found.path}" for venue, found in recordings.items())
-    overrides: dict[str, object] = {
-        "symbols": traded or [symbol for found in recordings.values() for symbol in found.symbols],
-        "exchange": {
-            venue: {"streams": [found.stream, *also] if found.stream == "trade" else ["bar"], **found.length}
-            for venue, found in recordings.items()
-        },
-    }
+    symbols = traded or [symbol for found in recordings.values() for symbol in found.symbols]
+    named = {"strategies": [{"name": wanted.strategy}]} if wanted.strategy else {}
+    overrides: dict[str, object] = {"symbols": symbols}
+    chosen = load(config, {"symbols": symbols, **named}).strategies
     if bars:
-        chosen = {"strategies": [{"name": wanted.strategy}]} if wanted.strategy else None
-        overrides["strategies"] = _on_bars(load(config, chosen).strategies)
+        overrides["strategies"] = _on_bars(chosen)
+        chosen = load(config, overrides).strategies
+    # Beside a recording of bars, strategies look at bars: a venue whose trades are played makes them of those.
+    # Quotes and books it makes of whatever is played.
+    also = [*(["bar"] if bars else []), *_made(chosen, symbols)]
+    simulator["replay"] = ",".join(f"{venue}={found.path}" for venue, found in recordings.items())
+    overrides["exchange"] = {
+        venue: {"streams": list(dict.fromkeys([found.stream, *also])), **found.length}
+        for venue, found in recordings.items()
+    }
     return overrides
+
+
+def _made(entries: Iterable[StrategySettings], symbols: Sequence[str]) -> list[str]:
+    """What the strategies look at that no recording of trades or bars holds, and an embedded venue makes."""
+    looked_at: set[str] = set()
+    for entry in entries:
+        traded = tuple(entry.symbols or symbols)
+        owner = resolve(entry.name)
+        together = traded if entry.symbols_together or owner.together else ()
+        looked_at.update(owner.create(traded[0], dict(entry.params), entry.label, together).watches())
+    return [stream for stream in ("quote", "book") if stream.title() in looked_at]
 
 
 def _on_bars(entries: Iterable[StrategySettings]) -> list[dict[str, object]]:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn
 from rich.table import Table
 
+from bigwheel.cli import INTERRUPTED
 from bigwheel.cli.options import AsJson
+from bigwheel.cli.progress import bar
 from bigwheel.errors import UsageError
 from bigwheel.screen import terminal
 from bigwheel.simulations import script as scripts
@@ -29,7 +31,6 @@ EVERYTHING = 10_000_000
 """Lines of history kept when one run is looked at."""
 MOST_SHRUNK = 3
 """Failures of one campaign that are made smaller, each of another invariant."""
-INTERRUPTED = 130
 _NEWS = 500
 """Runs between two lines of progress where there is no terminal for a bar."""
 
@@ -84,15 +85,15 @@ def simulate_command(
 def _many(wanted: list[Script], jobs: int, *, out: Path | None, as_json: bool) -> bool:
     """Run them all; whether any failed."""
     began, tally, interrupted = time.monotonic(), Tally(), False
-    with _bar() as bar:
-        task = bar.add_task(wanted[0].scenario, total=len(wanted), failed="")
+    with bar(MofNCompleteColumn(), "{task.fields[failed]}") as shown:
+        task = shown.add_task(wanted[0].scenario, total=len(wanted), failed="")
         try:
             for outcome in campaign(wanted, jobs):
                 tally.add(outcome)
-                bar.update(task, advance=1, failed=f"{len(tally.failed)} failed" if tally.failed else "")
+                shown.update(task, advance=1, failed=f"{len(tally.failed)} failed" if tally.failed else "")
                 if outcome.failure and not as_json:
-                    typer.echo(outcome.failure) if bar.disable else bar.console.print(outcome.failure)
-                if tally.runs % _NEWS == 0 and bar.disable:
+                    typer.echo(outcome.failure) if shown.disable else shown.console.print(outcome.failure)
+                if tally.runs % _NEWS == 0 and shown.disable:
                     typer.echo(f"{tally.runs:,} runs, {time.monotonic() - began:,.0f} s", err=True)
         except KeyboardInterrupt:
             interrupted = True
@@ -189,19 +190,3 @@ def _list(*, as_json: bool) -> None:
         for name, text in rows.items():
             table.add_row(name, text)
         terminal().print(table)
-
-
-def _bar() -> Progress:
-    """Shown in a terminal, on standard error, and gone when it is done."""
-    console = terminal(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[failed]}"),
-    )
-    shown = console.is_terminal
-    return Progress(
-        *columns, console=console, transient=True, disable=not shown, redirect_stdout=False, redirect_stderr=False
-    )

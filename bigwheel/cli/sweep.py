@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from bigwheel.backtests.roster import ALONE
+from bigwheel.cli import INTERRUPTED, end
 from bigwheel.cli.entries import Names, Symbols, entries
 from bigwheel.cli.options import AsJson
 from bigwheel.cli.progress import Meter
@@ -22,7 +23,7 @@ from bigwheel.sweeps.rows import named
 from bigwheel.sweeps.run import METRIC
 from bigwheel.sweeps.run import sweep as run
 from bigwheel.sweeps.syntax import axis
-from bigwheel.times import stamp
+from bigwheel.times import duration_s, stamp
 
 _ROWS = 10
 _SHOWN = ("total_return", "sharpe", "max_drawdown", "trades", "final_equity")
@@ -54,6 +55,7 @@ Seed = Annotated[int, typer.Option("--seed", min=0, help="Of made-up depth, --sa
 Report = Annotated[Path | None, typer.Option("--report", help="A folder for report.html and figures.json.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", min=0, help="Runs at a time; default: the CPUs. 0: without Ray.")]
 Address = Annotated[str, typer.Option("--address", help="Join a Ray cluster: auto or HOST:PORT.")]
+Timeout = Annotated[str, typer.Option("--timeout", help="How long a run may take, such as 300s or 2h; 0: no limit.")]
 
 
 def sweep(
@@ -76,6 +78,7 @@ def sweep(
     report: Report = None,
     jobs: Jobs = None,
     address: Address = "",
+    timeout: Timeout = "30m",
     as_json: AsJson = False,
 ) -> None:
     """Run strategies with every combination of parameters, and say which did best.
@@ -85,13 +88,14 @@ def sweep(
     asked: dict[str, Any] = {"where": tuple(where or ()), "samples": samples, "metric": metric, "report": report}
     asked |= {"walk_forward": walk_forward, "monte_carlo": monte_carlo, "jobs": jobs, "address": address or None}
     asked |= {"start": since or None, "end": until or None, "cash": cash, "latency_ms": latency_ms}
+    asked["timeout_s"] = duration_s(timeout) if timeout.strip() != "0" else 0.0
     asked |= {"config": config, "seed": seed, "grid": _grid(param or ()), "out": out}
     told = entries(strategy or (), config)
     with Meter() as meter:
         try:
             result = run(told, data=data, symbols=symbols or None, progress=meter, **asked)
         except KeyboardInterrupt:
-            raise UsageError(f"interrupted; the same command goes on with what is missing in {out}") from None
+            end(f"interrupted; the same command goes on with what is missing in {out}", INTERRUPTED)
     if as_json:
         typer.echo(json.dumps({"out": str(out), **result.figures}, indent=2))
     else:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from bigwheel.sweeps.alarm import Overtime, alarm
 from bigwheel.sweeps.errors import SweepError
 from bigwheel.sweeps.trial import Case, Desk, Job, Outcome
 
@@ -19,6 +20,15 @@ DEATHS = 10
 START_S = 60.0
 """How long Ray has to start a worker."""
 _LOOK_S = 1.0
+
+
+def late(timeout_s: float) -> Outcome:
+    """The outcome of a run that took longer than it may; another start, with more time, runs it again."""
+    text = (
+        f"expected the run to end within {timeout_s:g} s, found it still at work, and ended it; its strategy may never "
+        "come back: mend it, or give more time with --timeout"
+    )
+    return Outcome({}, text, lost=True)
 
 
 class Crew(Protocol):
@@ -36,13 +46,18 @@ class Crew(Protocol):
 class Here:
     """This process, one run after the other."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, timeout_s: float = 0.0) -> None:
+        self._desk, self._timeout_s = desk, timeout_s
 
     def run(self, waiting: deque[Case], take: Take) -> None:
         while waiting:
             case = waiting.popleft()
-            take(case, self._desk.run(case))
+            try:
+                with alarm(self._timeout_s):
+                    outcome = self._desk.run(case)
+            except Overtime:
+                outcome = late(self._timeout_s)
+            take(case, outcome)
 
     def close(self) -> None:
         """Nothing was started."""
@@ -72,10 +87,13 @@ class RayCrew:
     Args:
         job: what all runs share.
         size: how many workers at most; no more are started than there are runs.
+        timeout_s: how long a run may take before its worker is killed, in seconds; 0 is as long as it likes.
     """
 
-    def __init__(self, job: Job, size: int) -> None:
-        self._job, self._size = job, size
+    def __init__(self, job: Job, size: int, timeout_s: float = 0.0) -> None:
+        self._job, self._size, self._timeout_s = job, size, timeout_s
+        self._sent: dict[Any, float] = {}
+        """By the reference to an answer: when its run was sent."""
         self._idle: list[Any] = []
         self._flying: dict[Any, tuple[Any, Case | None]] = {}
         """By the reference to an answer: the worker, and its case; ``None`` while it starts."""
@@ -99,6 +117,7 @@ class RayCrew:
             ready, _ = ray.wait(list(self._flying), timeout=_LOOK_S)
             for reference in ready:
                 self._answer(reference, waiting, take)
+            self._end_late(take)
             if not self._stood and time.monotonic() - began > START_S:
                 raise SweepError(
                     f"expected Ray to start a worker within {START_S:g} s, found that it did not; each takes one CPU: "
@@ -106,7 +125,22 @@ class RayCrew:
                 )
 
     def _send(self, worker: Any, case: Case) -> None:
-        self._flying[worker.run.remote(case)] = (worker, case)
+        reference = worker.run.remote(case)
+        self._flying[reference] = (worker, case)
+        self._sent[reference] = time.monotonic()
+
+    def _end_late(self, take: Take) -> None:
+        """Kill the workers whose runs take too long; others are hired in their places."""
+        import ray
+
+        now = time.monotonic()
+        over = [reference for reference, sent in self._sent.items() if 0 < self._timeout_s < now - sent]
+        for reference in over:
+            worker, case = self._flying.pop(reference)
+            del self._sent[reference]
+            ray.kill(worker, no_restart=True)
+            if case is not None:
+                take(case, late(self._timeout_s))
 
     def _hire(self, waiting: int) -> None:
         """Start workers as long as there is work for them."""
@@ -123,6 +157,7 @@ class RayCrew:
         import ray
 
         worker, case = self._flying.pop(reference)
+        self._sent.pop(reference, None)
         try:
             answer = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
@@ -158,4 +193,4 @@ class RayCrew:
 
         for worker in (*self._idle, *(worker for worker, _ in self._flying.values())):
             ray.kill(worker, no_restart=True)
-        self._idle, self._flying = [], {}
+        self._idle, self._flying, self._sent = [], {}, {}

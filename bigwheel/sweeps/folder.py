@@ -7,7 +7,6 @@ next one is looked at; a line that a crash cut short is dropped. ``tables/KEY`` 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from bigwheel.sweeps.errors import SweepError
 from bigwheel.sweeps.identity import differences, listed
 from bigwheel.sweeps.trial import Case, Metrics, Outcome
 from exchanges.recording.files import make_folder, sync, write_synced
+from runtime.lock import Lock
 
 MANIFEST, LOG, TABLES, DATA = "sweep.json", "runs.jsonl", "tables", "data"
 _DRAFT = ".draft-"
@@ -53,20 +53,18 @@ class Folder:
         self.root = root
         self._known: dict[str, Outcome] = {}
         self._log: IO[bytes] | None = None
+        self._lock = Lock(root)
         try:
             make_folder(root)
-            self._lock = os.open(root, os.O_RDONLY)
+            other = self._lock.take()
         except OSError as error:
             raise SweepError(
                 f"expected a folder that can be written at {root}, found: {error.strerror}; give another --out"
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
+        if other:
             raise SweepError(
                 f"expected {root} to be free, found another sweep at work in it; wait for it, or give another --out"
-            ) from None
+            )
 
     def __enter__(self) -> Folder:
         return self
@@ -81,9 +79,7 @@ class Folder:
         if self._log is not None:
             self._log.close()
         self._log = None
-        if self._lock >= 0:
-            os.close(self._lock)
-        self._lock = -1
+        self._lock.free()
 
     # -- what it is ------------------------------------------------------------------------
 

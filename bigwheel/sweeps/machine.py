@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 
-from bigwheel.session import start_ray
+from bigwheel.cluster import start_ray
 from bigwheel.sweeps.crew import RayCrew, Take
 from bigwheel.sweeps.trial import Case, Job
 from conf import Settings
@@ -20,10 +20,19 @@ class Machine:
         jobs: the most workers; ``None`` takes one for each CPU.
         address: a running Ray to join (``auto``, ``HOST:PORT``); else, unless this process is connected to one
             already, one is started on the loopback interface.
+        timeout_s: how long a run may take, in seconds; 0 is as long as it likes.
     """
 
-    def __init__(self, job: Job, settings: Settings, jobs: int | None = None, address: str | None = None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        settings: Settings,
+        jobs: int | None = None,
+        address: str | None = None,
+        timeout_s: float = 0.0,
+    ) -> None:
         self._job, self._settings, self._jobs, self._address = job, settings, jobs, address
+        self._timeout_s = timeout_s
         self._owns = False
         self._crew: RayCrew | None = None
 
@@ -37,7 +46,7 @@ class Machine:
         if not waiting:
             return
         if self._crew is None:
-            self._crew = RayCrew(self._job, self._open())
+            self._crew = RayCrew(self._job, self._open(), self._timeout_s)
         self._crew.run(waiting, take)
 
     def _open(self) -> int:
@@ -46,9 +55,9 @@ class Machine:
 
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._owns = not ray.is_initialized()
-        told = {"address": self._address or "", "num_cpus": self._jobs or cpus, "dashboard": False}
+        told = {"address": self._address or "", "num_cpus": self._jobs or cpus, "dashboard": False, "loopback": True}
         settings = self._settings.model_copy(update={"ray": self._settings.ray.model_copy(update=told)})
-        start_ray(settings, loopback=True)
+        start_ray(settings)
         there = int(ray.cluster_resources().get("CPU", 1))
         return max(1, min(self._jobs or there, there))
 

@@ -17,6 +17,7 @@ from bigwheel.sweeps.terms import Options, terms_of
 from bigwheel.sweeps.windows import WalkForward
 
 METRIC = "sharpe"
+TIMEOUT_S = 1_800.0
 
 
 def sweep(
@@ -34,6 +35,7 @@ def sweep(
     report: str | Path | None = None,
     jobs: int | None = None,
     address: str | None = None,
+    timeout_s: float = TIMEOUT_S,
     progress: Progress | None = None,
     **options: Unpack[Options],
 ) -> SweepResult:
@@ -52,6 +54,7 @@ def sweep(
         report: a folder for ``report.html`` and ``figures.json`` of the same.
         jobs: the most runs at a time; by default one for each CPU. 0 runs all in this process, without Ray.
         address: a Ray to join; else, unless this process is connected to one, one is started and stopped.
+        timeout_s: how long a run may take, in seconds; then it is ended, a row with its error. 0 sets no limit.
         progress: told after each run how far it is.
         options: the other keywords of ``bigwheel.backtest``. ``params`` are those that all runs share; ``seed`` is
             also that of ``samples`` and of Monte Carlo.
@@ -62,4 +65,4 @@ def sweep(
     wanted = wanted_of(metric, walk_forward, monte_carlo, report)
     terms = terms_of(strategy, data, symbols, Path(out), options)
     plan = plan_of(terms, Grid(grid), dict(options.get("params") or {}), where, samples)
-    return carry_out(plan, Path(out), wanted, Labour(jobs, address, progress))
+    return carry_out(plan, Path(out), wanted, Labour(jobs, address, progress, timeout_s))

@@ -33,6 +33,7 @@ class Labour(NamedTuple):
     jobs: int | None
     address: str | None
     progress: Progress | None
+    timeout_s: float
 
 
 class Made(NamedTuple):
@@ -49,6 +50,8 @@ def carry_out(plan: Plan, room: Path, wanted: Wanted, labour: Labour) -> SweepRe
     """Run what is missing in the folder ``room``, and write what came of all; see ``bigwheel.sweep``."""
     if labour.jobs is not None and labour.jobs < 0:
         raise SweepError(f"expected jobs of 0 or more, found {labour.jobs}")
+    if not 0 <= labour.timeout_s < float("inf"):
+        raise SweepError(f"expected a timeout of 0 seconds (none) or more, found {labour.timeout_s}")
     tried = plan.accepted()
     with Folder(room) as folder:
         folder.agree(plan.description(wanted.walk_forward))
@@ -73,8 +76,8 @@ def carry_out(plan: Plan, room: Path, wanted: Wanted, labour: Labour) -> SweepRe
 def _crew(plan: Plan, catalog: Path, labour: Labour) -> Crew:
     terms = plan.terms
     if labour.jobs == 0:
-        return Here(Desk(terms.job(catalog, pickled=False), terms.roster))
-    return Machine(terms.job(catalog), terms.settings, labour.jobs, labour.address)
+        return Here(Desk(terms.job(catalog, pickled=False), terms.roster), labour.timeout_s)
+    return Machine(terms.job(catalog), terms.settings, labour.jobs, labour.address, labour.timeout_s)
 
 
 def _plain(plan: Plan, runner: Runner, wanted: Wanted) -> Made:

@@ -145,7 +145,7 @@ class AlpacaExchange:
         self._sink(message)
 
     async def _ready(self) -> None:
-        """Before each private connection: the key, and whether the account may trade."""
+        """Before the first private connection, and again with each: the key, and whether the account may trade."""
         account = await self._check_account()
         if account.blocked or account.status != "ACTIVE":
             self._counters["account_not_active"] += 1

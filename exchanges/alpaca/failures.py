@@ -7,24 +7,18 @@ from collections.abc import Mapping
 
 import msgspec
 import requests
-import urllib3
 from alpaca.common.exceptions import APIError
 
 from exchanges.alpaca.values import SECOND, WireError
-from exchanges.failures import Failure, FailureKind, VenueError
+from exchanges.failures import Failure, FailureKind, VenueError, brief
 from exchanges.model.venue import Outcome
+from exchanges.unsent import never_left
 
 DUPLICATE = "DUPLICATE_CLIENT_ID"
 _DUPLICATE_WORDS = "client_order_id must be unique"
 """The venue's text for a client order id it has already; the number that comes with it is not documented."""
 
 _LONGEST_NS = 60 * SECOND
-_SHOWN = 200
-_NOT_CONNECTED = (
-    urllib3.exceptions.NewConnectionError,
-    urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.NameResolutionError,
-)
 
 
 class _Body(msgspec.Struct):
@@ -48,11 +42,11 @@ def classify(error: BaseException, now_ns: int | None = None) -> Failure:
     if isinstance(error, requests.exceptions.InvalidHeader):
         # Its text would show the header, which holds the key or the secret.
         return Failure(FailureKind.INVALID, Outcome.NOT_SENT, "INVALID_HEADER", "the key or secret fits no header")
-    if _unconnected(error):
-        return Failure(FailureKind.UNAVAILABLE, Outcome.NOT_SENT, "NO_CONNECTION", _brief(error))
+    if never_left(error):
+        return Failure(FailureKind.UNAVAILABLE, Outcome.NOT_SENT, "NO_CONNECTION", brief(error))
     if isinstance(error, requests.exceptions.JSONDecodeError):
         return undecided("NOT_JSON", "expected JSON, found something else")
-    return undecided(type(error).__name__, _brief(error))
+    return undecided(type(error).__name__, brief(error))
 
 
 def undecided(code: str, reason: str) -> Failure:
@@ -69,7 +63,7 @@ def _answered(error: APIError, now_ns: int) -> Failure:
     """An HTTP status of 400 or above, with the venue's body or with anything else."""
     status = error.status_code or 0
     body = _body(error)
-    code, reason = str(body.code or f"HTTP_{status}"), body.message or _brief(error)
+    code, reason = str(body.code or f"HTTP_{status}"), body.message or brief(error)
     if status == 429:
         headers = error.response.headers if error.response is not None else {}
         return Failure(FailureKind.RATE_LIMITED, Outcome.NOT_SENT, code, reason, retry_after(headers, now_ns))
@@ -103,17 +97,3 @@ def _body(error: APIError) -> _Body:
         return _decode_body(str(error).encode())
     except (msgspec.DecodeError, UnicodeEncodeError):
         return _Body()
-
-
-def _unconnected(error: BaseException) -> bool:
-    """Whether no connection was made at all, so that no byte of the request went out."""
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return True
-    if not isinstance(error, requests.exceptions.ConnectionError):
-        return False
-    return any(isinstance(getattr(cause, "reason", cause), _NOT_CONNECTED) for cause in error.args)
-
-
-def _brief(error: BaseException) -> str:
-    """The error in one line without the request, which may hold account data."""
-    return f"{type(error).__name__}: {str(error)[:_SHOWN]}"

@@ -28,7 +28,7 @@ class Account:
         self._leveraged: set[str] = set()
 
     async def ready(self) -> None:
-        """Check clock, key and position mode, and set the leverage; before each private connection.
+        """Check clock, key and position mode, and set the leverage; again with each private connection.
 
         Raises:
             StreamError: something isn't as it has to be; the text says what to do.

@@ -166,7 +166,7 @@ class BybitExchange:
     # -- before the streams ----------------------------------------------------------------
 
     async def _load(self) -> None:
-        """Fetch the instruments' rules and report them, before each public connection."""
+        """Fetch the instruments' rules and report them: before the first public connection, and again with each."""
         instruments = await self._listed(self._symbols)
         self._bases.update({symbol: instruments[symbol].base for symbol in self._bases})
         self._check_bases()
@@ -205,7 +205,7 @@ class BybitExchange:
     def _end_private(self, reason: str) -> None:
         for stream in self._streams:
             if stream.name == PRIVATE:
-                stream.end(reason)
+                stream.end(reason, anew=True)
 
     def _skew_s(self) -> float:
         return self._rest.skew.offset_ns / 1e9

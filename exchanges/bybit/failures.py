@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 
-import requests
-import urllib3
 from pybit.exceptions import FailedRequestError, InvalidRequestError
 
 from exchanges.bybit.symbols import SymbolError
 from exchanges.bybit.wire import MS, WireError
-from exchanges.failures import Failure, FailureKind, VenueError
+from exchanges.failures import Failure, FailureKind, VenueError, brief
 from exchanges.model.venue import Outcome
+from exchanges.unsent import never_left
 
 RATE_LIMITED = ("10006", "10018", "10429", "20003")
 STALE = ("10002",)
@@ -43,18 +42,8 @@ def classify(error: BaseException, now_ns: int | None = None) -> Failure:
     if isinstance(error, WireError | SymbolError | PermissionError):
         return Failure(FailureKind.INVALID, Outcome.NOT_SENT, "MALFORMED", str(error))
     if never_left(error):
-        return Failure(FailureKind.UNAVAILABLE, Outcome.NOT_SENT, "NO_CONNECTION", _brief(error))
-    return Failure(FailureKind.UNKNOWN_OUTCOME, Outcome.UNKNOWN, type(error).__name__, _brief(error))
-
-
-def never_left(error: BaseException) -> bool:
-    """Whether no connection could be made at all, so that no byte of the request went out."""
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return True
-    if not isinstance(error, requests.exceptions.ConnectionError) or not error.args:
-        return False
-    inner = getattr(error.args[0], "reason", error.args[0])
-    return isinstance(inner, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+        return Failure(FailureKind.UNAVAILABLE, Outcome.NOT_SENT, "NO_CONNECTION", brief(error))
+    return Failure(FailureKind.UNKNOWN_OUTCOME, Outcome.UNKNOWN, type(error).__name__, brief(error))
 
 
 def _refusal(error: InvalidRequestError, now_ns: int) -> Failure:
@@ -90,8 +79,3 @@ def _reset_in(error: InvalidRequestError, now_ns: int) -> int:
     if not stamp.isdigit():
         return 0
     return min(max(0, int(stamp) * MS - now_ns), _LONGEST_NS)
-
-
-def _brief(error: BaseException) -> str:
-    """The error in one line without the request, which may hold account data."""
-    return f"{type(error).__name__}: {str(error)[:200]}"

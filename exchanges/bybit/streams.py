@@ -48,7 +48,7 @@ def _depth(settings: BybitSettings, category: str) -> int:
 class Stream(StreamKeeper):
     """One of the venue's streams, on one of its channels: ``private``, or the category of a public one.
 
-    ``prepare`` is awaited before each connection; ``skew_s`` tells how far the venue's clock is ahead.
+    ``prepare`` is what has to succeed once before a connection; ``skew_s`` tells how far the venue's clock is ahead.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ class Account:
         self._leveraged: set[str] = set()
 
     async def ready(self) -> None:
-        """Check that the wallet may sign for the account, and set the leverage; before each private connection.
+        """Check that the wallet may sign for the account, and set the leverage; again with each connection.
 
         Raises:
             StreamError: something isn't as it has to be; the text says what to do.

@@ -157,7 +157,7 @@ class HyperliquidExchange:
     # -- before and beside the streams -----------------------------------------------------
 
     async def _load(self) -> None:
-        """Fetch the perpetuals' rules and report them, before each public connection."""
+        """Fetch the perpetuals' rules and report them: before the first public connection, and again with each."""
         self._sink(InstrumentsReport(await self._listed(self._symbols)))
 
     async def _listed(self, symbols: tuple[str, ...]) -> tuple[Instrument, ...]:

@@ -18,12 +18,10 @@ wallet get is uncertain; a text that isn't known is a refusal all the same.
 
 from __future__ import annotations
 
-import requests
-import urllib3
-
-from exchanges.failures import Failure, FailureKind, VenueError
+from exchanges.failures import Failure, FailureKind, VenueError, brief
 from exchanges.fields import WireError
 from exchanges.model.venue import Outcome
+from exchanges.unsent import never_left
 
 DUPLICATE = "DUPLICATE_CLIENT_ID"
 MISSING = "missingOrder"
@@ -90,18 +88,8 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, WireError | PermissionError):
         return Failure(FailureKind.INVALID, Outcome.NOT_SENT, "MALFORMED", str(error))
     if never_left(error):
-        return Failure(FailureKind.UNAVAILABLE, Outcome.NOT_SENT, "NO_CONNECTION", _brief(error))
-    return Failure(FailureKind.UNKNOWN_OUTCOME, Outcome.UNKNOWN, type(error).__name__, _brief(error))
-
-
-def never_left(error: BaseException) -> bool:
-    """Whether no connection could be made at all, so that no byte of the request went out."""
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return True
-    if not isinstance(error, requests.exceptions.ConnectionError) or not error.args:
-        return False
-    inner = getattr(error.args[0], "reason", error.args[0])
-    return isinstance(inner, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+        return Failure(FailureKind.UNAVAILABLE, Outcome.NOT_SENT, "NO_CONNECTION", brief(error))
+    return Failure(FailureKind.UNKNOWN_OUTCOME, Outcome.UNKNOWN, type(error).__name__, brief(error))
 
 
 def order_code(text: str) -> str:
@@ -145,8 +133,3 @@ def _order(text: str) -> Failure:
     if code == MISSING:
         return Failure(FailureKind.NOT_FOUND, Outcome.NOT_FOUND, code, text)
     return Failure(FailureKind.REJECTED, Outcome.REJECTED, code, text)
-
-
-def _brief(error: BaseException) -> str:
-    """The error in one line without the request, which may hold account data."""
-    return f"{type(error).__name__}: {str(error)[:200]}"

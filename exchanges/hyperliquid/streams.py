@@ -9,6 +9,7 @@ connections, and 30 new connections a minute (documented).
 from __future__ import annotations
 
 import abc
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -105,11 +106,13 @@ class PublicStream(HyperliquidStream):
 
     async def caught_up(self) -> None:
         """Fetch the candles that ended in the time without a connection."""
-        unfinished = dict(self._parser.unfinished)
+        unfinished, limit = dict(self._parser.unfinished), self.missed_by()
         self._parser.unfinished.clear()
         for symbol, since_ns in unfinished.items():
             try:
-                for bar in await self._missed(symbol, since_ns):
+                async with asyncio.timeout_at(limit):
+                    missed = await self._missed(symbol, since_ns)
+                for bar in missed:
                     for told in self._parser.closed(bar):
                         self.sink(told)
             except Exception as error:

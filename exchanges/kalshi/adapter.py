@@ -242,7 +242,7 @@ class KalshiExchange:
     # -- before the streams ----------------------------------------------------------------
 
     async def _load(self) -> None:
-        """Fetch the markets' rules and report them, before each public connection."""
+        """Fetch the markets' rules and report them: before the first public connection, and again with each."""
         _ensure_listed(await self._known_markets().load(self._tickers))
 
     async def _check_key(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import urllib3
 from kalshi_python.exceptions import OpenApiException
 
-from exchanges.failures import Failure, FailureKind, VenueError
+from exchanges.failures import Failure, FailureKind, VenueError, brief
 from exchanges.kalshi.amounts import Fields, WireError
 from exchanges.kalshi.signer import KeyFormatError
 from exchanges.model.venue import Outcome
+from exchanges.unsent import never_left
 
 DUPLICATE = "DUPLICATE_CLIENT_ID"
 """Our own word for the venue's 409 on a new order; what the venue said is in the reason."""
@@ -73,11 +73,6 @@ def classify(error: BaseException) -> Failure:
     return Failure(FailureKind.UNKNOWN_OUTCOME, Outcome.UNKNOWN, type(error).__name__, _brief(error))
 
 
-def never_left(error: BaseException) -> bool:
-    """Whether no connection could be made at all, so that no byte of the request went out."""
-    return isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
-
-
 def _refused(error: Refusal) -> Failure:
     status, code, reason = error.status, error.code, error.message
     if status == 429:
@@ -100,4 +95,4 @@ def _brief(error: BaseException) -> str:
     """The error in one line without the request, which may hold account data."""
     if isinstance(error, OpenApiException):
         return f"{type(error).__name__}: {str(getattr(error, 'reason', ''))[:200]}"
-    return f"{type(error).__name__}: {str(error)[:200]}"
+    return brief(error)

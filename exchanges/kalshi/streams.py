@@ -166,12 +166,13 @@ class PublicStream(KalshiStream):
 
     async def caught_up(self) -> None:
         """Fetch the trades of the time without a connection, so that bars stay whole."""
-        since_ns = self._parser.clock_ns
+        since_ns, limit = self._parser.clock_ns, self.missed_by()
         fetched: dict[str, list[Trade]] = {}
         if since_ns and set(self.settings.streams) & {"trade", "bar"}:
             for ticker in self._tickers[: self.settings.backfill_markets]:
                 try:
-                    fetched[ticker] = await self._missed(ticker, since_ns)
+                    async with asyncio.timeout_at(limit):
+                        fetched[ticker] = await self._missed(ticker, since_ns)
                 except Exception as error:
                     # Data alone is lost: the bars it would have been in are not given, and that is counted.
                     self.counters["backfills_failed"] += 1

@@ -1,11 +1,12 @@
-"""One at a time, across processes; the operating system frees the lock when its holder ends."""
+"""Who may write a folder of recordings: one at a time, across processes."""
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from runtime.lock import Lock
 
 DOWNLOAD = ".download.lock"
 """Held in a venue's folder by whoever writes its history: a download or an import."""
@@ -14,10 +15,9 @@ DOWNLOAD = ".download.lock"
 @contextmanager
 def only_one(path: Path) -> Iterator[bool]:
     """Hold the lock file at ``path`` during the block; gives False at once where another holds it."""
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    lock = Lock(path)
+    held = not lock.take()
+    try:
+        yield held
+    finally:
+        lock.free()

@@ -10,8 +10,8 @@ from typing import Any
 import lmdb
 import ray
 
+from bigwheel.cluster import start_ray
 from bigwheel.queries import open_journal
-from bigwheel.session import start_ray
 from scripts.benchmarks.stage import play, settings
 
 PATH_SIGNALS = 400

@@ -9,7 +9,8 @@ from typing import Any
 
 import ray
 
-from bigwheel.session import Session, start_ray
+from bigwheel.cluster import start_ray
+from bigwheel.session import Session
 from scripts.benchmarks.stage import StagePlanner, settings
 
 

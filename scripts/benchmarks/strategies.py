@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from bigwheel.session import start_ray
+from bigwheel.cluster import start_ray
 from scripts.benchmarks.stage import play, settings
 
 SYMBOLS = 100

@@ -166,7 +166,7 @@ class Floor:
     def agreement(self) -> Agreement:
         return compare(self.books(), self.desk.stand.venue, self.venue())
 
-    def _ended(self) -> bool:
+    def ended(self) -> bool:
         states = self.books().states
         return len(states) >= self._numbers and all(
             state.value in ("EXECUTED", "BLOCKED", "EXPIRED") for state in states.values()
@@ -174,7 +174,7 @@ class Floor:
 
     async def quiet(self) -> Agreement:
         """Wait until every signal has ended and the books agree; the last comparison if they never do."""
-        await self.until(self._ended, "the end of every signal")
+        await self.until(self.ended, "the end of every signal")
         end = time.monotonic() + DEADLINE_S
         while not (found := self.agreement()).reconciled and time.monotonic() < end:
             await asyncio.sleep(0.1)

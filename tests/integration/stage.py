@@ -40,6 +40,8 @@ SYMBOLS = ("bybit:BTCUSDT", "bybit:ETHUSDT")
 CHURN = "tests.integration.churn:Churn"
 NO_ACTORS = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
 STARTING_CASH = Decimal(100_000)
+PATIENCE = 3.0
+"""A machine that others use, too, may take so many times longer; a condition that holds is never waited for."""
 EVERY = 20
 """The trades from one signal of a strategy to its next."""
 
@@ -77,14 +79,15 @@ def actor_processes() -> dict[int, str]:
             except OSError:
                 continue
             actor = title.startswith("ray::") and not title.startswith(NO_ACTORS)
-            if actor and _descends(int(entry.name)):
+            if actor and descends(int(entry.name), os.getpid()):
                 found[int(entry.name)] = title
     return found
 
 
-def _descends(pid: int) -> bool:
+def descends(pid: int, root: int) -> bool:
+    """Whether the process is ``root`` or was started by it, however indirectly."""
     while pid > 1:
-        if pid == os.getpid():
+        if pid == root:
             return True
         try:
             pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -103,12 +106,12 @@ def alive(pid: int) -> bool:
 
 def until(what: Callable[[], Any], within_s: float, waiting_for: str) -> Any:
     """Look again and again until ``what()`` is true, and return it."""
-    limit = time.monotonic() + within_s
+    limit = time.monotonic() + within_s * PATIENCE
     while True:
         found = what()
         if found:
             return found
-        assert time.monotonic() < limit, f"after {within_s:g} s still waiting for {waiting_for}"
+        assert time.monotonic() < limit, f"after {within_s * PATIENCE:g} s still waiting for {waiting_for}"
         time.sleep(0.05)
 
 
@@ -146,7 +149,7 @@ class Stage:
 
     def left_over(self) -> dict[int, str]:
         """What still runs a moment after the stop."""
-        limit = time.monotonic() + 5
+        limit = time.monotonic() + 5 * PATIENCE
         while (rest := {p: t for p, t in self.mine().items() if alive(p)}) and time.monotonic() < limit:
             time.sleep(0.05)
         return rest
@@ -156,6 +159,11 @@ class Stage:
     def overview(self) -> Json:
         """The newest overview; empty while the root does not answer."""
         return self.session.overview() if self.session is not None else {}
+
+    def seen(self) -> Json:
+        """An overview that is there."""
+        found: Json = until(self.overview, 20, "the root's answer")
+        return found
 
     def actor(self, name: str) -> Json:
         found: Json = until(
@@ -407,12 +415,11 @@ class Evidence:
 
     def venue_cash(self) -> Decimal:
         """Cash at the venue, to eight decimals."""
-        return round(Decimal(self.venue["wallet"]["coin"][0]["walletBalance"]), 8)
+        return to_eight(Decimal(self.venue["wallet"]["coin"][0]["walletBalance"]))
 
     def journal_cash(self) -> Decimal:
         """What the starting balance has become by the journal's fills, to eight decimals."""
-        # An average entry price is a quotient: what is beyond its last digits must not decide how to round.
-        return round(round(STARTING_CASH + self.books.realized, 16), 8)
+        return to_eight(STARTING_CASH + self.books.realized)
 
     def openings(self) -> list[str]:
         """The symbols whose books were begun, once for each time that was done."""
@@ -429,6 +436,15 @@ class Evidence:
             return msgspec.msgpack.decode(store.load(cell)[0].state, type=CellState).state
         finally:
             store.close()
+
+
+def to_eight(cash: Decimal) -> Decimal:
+    """``cash`` to eight decimals.
+
+    An average entry price is a quotient, also at the venue: what is beyond its last digits must not decide how a
+    half is rounded.
+    """
+    return round(round(cash, 16), 8)
 
 
 def made_signals(store: Path, symbol: str) -> list[str]:

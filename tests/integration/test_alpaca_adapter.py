@@ -25,7 +25,7 @@ from exchanges.model.venue import (
     StreamStatus,
 )
 from exchanges.modes import Mode
-from exchanges.simulators.faults import FaultOrder, KeyState, RequestFault, StreamFault
+from exchanges.simulators.faults import FaultOrder, KeyState, RequestFault, RequestRule, StreamFault
 from runtime.lifecycle import DeadLetter
 from tests.conformance.desk import Desk, desk
 from tests.integration.alpaca_desk import (
@@ -113,6 +113,22 @@ def test_one_dropped_socket_takes_both_markets_down_and_both_come_back() -> None
         await d.until(lambda: d.streams("public")[-2:] == [False, True], "down and up")
         d.got.clear()
         await d.until(lambda: {trade.symbol for trade in d.of(Trade)} == {AAPL, BTC}, "trades of both")
+
+    play(scenario)
+
+
+def test_both_streams_come_back_while_the_limit_of_the_minute_is_used_up() -> None:
+    async def scenario(d: Desk) -> None:
+        d.simulator.inject(FaultOrder(requests=[RequestRule("", RequestFault.RATE_LIMIT, count=1_000_000)]))
+        refused = await d.ask(limit("bw-a-0-0", "1", "100"))
+        assert refused.retry_after_ns > 0
+        for stream in ("public", "private"):
+            d.stream_fault(stream, StreamFault.DROP)
+            await d.until(lambda stream=stream: d.streams(stream)[-2:] == [False, True], f"the {stream} stream")
+        d.got.clear()
+        await d.until(lambda: {trade.symbol for trade in d.of(Trade)} == {AAPL, BTC}, "trades of both")
+        assert (await d.ask(limit("bw-b-0-0", "1", "100"))).outcome is Outcome.NOT_SENT
+        assert not (await d.state()).complete
 
     play(scenario)
 

@@ -16,10 +16,11 @@ import bigwheel.session
 from bigwheel.errors import SessionError
 from bigwheel.session import Session
 from conf import Settings, load
+from tests.integration.stage import PATIENCE, until
 from tests.unit.front_door import bigwheel as command
 from tests.unit.front_door import refused
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.ray]
+pytestmark = [pytest.mark.timeout(300), pytest.mark.ray]
 
 HERE = "tests.integration.faulty_strategies"
 GOOD, RAISING, BLOCKING, MOODY, UNPICKLABLE = (
@@ -42,7 +43,8 @@ def settings_in(store: Path, **changes: object) -> Settings:
         ],
         "ray": {"namespace": f"bad-input-{store.name}"},
         "simulator": {"rate": 20.0},
-        "supervision": {"intensity": 2, "window_s": 20.0, "heartbeat_s": 0.3, "hang_after_s": 1.5},
+        # A busy machine keeps an actor that is well from answering for a second or two.
+        "supervision": {"intensity": 2, "window_s": 120.0, "heartbeat_s": 0.3, "hang_after_s": 4.0},
     }
     return load("test", {**laid, **changes}, {})
 
@@ -55,9 +57,16 @@ class Stage:
 
     def actor(self, name: str) -> dict[str, Any]:
         """What the overview says of one actor."""
-        found: dict[str, Any] = next(
-            actor for actor in self.session.overview()["actors"] if actor["name"].endswith(name)
+        found: dict[str, Any] = until(
+            lambda: next((row for row in self.overview()["actors"] if row["name"].endswith(name)), None),
+            20,
+            f"{name} in the overview",
         )
+        return found
+
+    def overview(self) -> dict[str, Any]:
+        """One that is there."""
+        found: dict[str, Any] = until(self.session.overview, 20, "the root's answer")
         return found
 
     def cell(self, symbol: str) -> dict[str, Any]:
@@ -69,19 +78,28 @@ class Stage:
         return {}
 
     def counter(self, name: str) -> int:
-        return int(self.session.overview()["counters"].get(name, 0))
+        return int(self.overview()["counters"].get(name, 0))
 
     def until(self, condition: Callable[[], bool], seconds: float = 40.0) -> None:
-        limit = time.monotonic() + seconds
+        limit = time.monotonic() + seconds * PATIENCE
         while not condition():
             if time.monotonic() > limit:
-                raise AssertionError(json.dumps(self.session.overview()["actors"], indent=1, default=str))
+                raise AssertionError(json.dumps(self.session.overview().get("actors"), indent=1, default=str))
             time.sleep(0.2)
 
     def trades_on(self) -> None:
         """The good strategy sees more market data than before."""
-        before = int(self.cell(GOOD)["ticks"])
-        self.until(lambda: int(self.cell(GOOD).get("ticks", 0)) > before + 20, 15.0)
+        before = self.ticks(GOOD)
+        self.until(lambda: self.ticks(GOOD) > before + 20, 15.0)
+
+    def ticks(self, symbol: str) -> int:
+        """The market data the strategy on ``symbol`` has seen; 0 while it does not answer."""
+        return int(self.cell(symbol).get("ticks", 0))
+
+    def logged(self, symbol: str) -> int:
+        """The number in the last line that the strategy on ``symbol`` logged; 0 while there is none."""
+        lines = self.cell(symbol).get("log") or ["none 0"]
+        return int(lines[-1].split()[1])
 
 
 def _children(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -115,28 +133,27 @@ def test_market_data_for_a_strategy_that_was_given_up_does_not_flood_the_journal
 
 
 def test_a_strategy_that_raises_now_and_then_is_restored_and_goes_on(stage: Stage) -> None:
-    stage.until(lambda: stage.actor(MOODY)["cells"][0]["restarts"] >= 2)
-    told = stage.cell(MOODY)
-    good = int(told["log"][-1].split()[1])
-    stage.until(lambda: int(stage.cell(MOODY)["log"][-1].split()[1]) > good + 20)
-    assert stage.actor(MOODY)["state"] == "running"
-    assert "is one too many" in stage.cell(MOODY)["error"]
+    stage.until(lambda: any(cell["restarts"] >= 2 for cell in stage.actor(MOODY)["cells"]))
+    good = stage.logged(MOODY)
+    stage.until(lambda: stage.logged(MOODY) > good + 20)
+    stage.until(lambda: stage.actor(MOODY)["state"] == "running")
+    stage.until(lambda: "is one too many" in str(stage.cell(MOODY).get("error")))
 
 
 def test_a_strategy_that_never_comes_back_is_replaced_and_in_the_end_given_up(stage: Stage) -> None:
     stage.until(lambda: stage.actor(BLOCKING)["state"] == "failed", 60.0)
     told = stage.actor(BLOCKING)
     assert told["restarts"] == 2
-    assert told["reason"] == "hung: no sign of life for 1.5 s"
+    assert told["reason"] == "hung: no sign of life for 4 s"
     stage.trades_on()
 
 
 def test_a_strategy_that_can_not_be_captured_trades_on_and_names_the_attribute(stage: Stage) -> None:
     stage.until(lambda: "Unpicklable.lock" in str(stage.cell(UNPICKLABLE).get("error")))
-    before = int(stage.cell(UNPICKLABLE)["ticks"])
-    stage.until(lambda: int(stage.cell(UNPICKLABLE)["ticks"]) > before + 5)
+    before = stage.ticks(UNPICKLABLE)
+    stage.until(lambda: stage.ticks(UNPICKLABLE) > before + 5)
     assert stage.actor(UNPICKLABLE)["state"] == "running"
-    assert stage.counter("snapshots_failed") > 0
+    stage.until(lambda: stage.counter("snapshots_failed") > 0)
 
 
 def test_nonsense_on_the_websocket_is_counted_and_the_session_goes_on(stage: Stage) -> None:
@@ -183,7 +200,7 @@ def test_a_wrong_token_can_do_nothing(stage: Stage) -> None:
         assert "expected the token of this session" in text
     finally:
         token.write_text(right)
-    assert stage.session.overview()["trading_state"] == "ACTIVE"
+    assert stage.overview()["trading_state"] == "ACTIVE"
 
 
 def test_a_journal_in_use_can_be_backed_up_but_not_replaced(stage: Stage, tmp_path: Path) -> None:

@@ -73,6 +73,16 @@ def test_a_recording_is_played_whole_and_in_order_and_its_markets_settle(tmp_pat
         assert held == ["0.00", "0.00"]
 
 
+def test_an_order_that_answers_the_last_trades_is_filled_however_fast_they_were_played(tmp_path: Path) -> None:
+    settings = {"feed": "replay", "replay_path": recording(tmp_path / "data", 50), "speed": "max"}
+    with kalshi(**settings) as bench:
+        asyncio.run(heard(bench, [YES, NO], 50))
+        eventually(lambda: finished(bench))
+        time.sleep(3 * LIFE_SECONDS)
+        assert bench.place(ticker=YES, side="bid", price="0.9900")["fill_count"] == "10.00"
+        eventually(lambda: len(bench.rest.good("GET", "/markets", status="settled")["markets"]) == 2)
+
+
 def test_recorded_markets_show_their_terms_and_a_close_that_lies_ahead(tmp_path: Path) -> None:
     settings = {"feed": "replay", "replay_path": recording(tmp_path / "data"), "symbols": (NO,), "speed": 2.0}
     with kalshi(**settings) as bench:

@@ -25,6 +25,7 @@ from bigwheel.reconciliation import VenueBooks, compare
 from exchanges.simulators.bybit import BybitSimulator
 from runtime.journal import audit
 from tests.conformance.floor import venue_books
+from tests.integration.listening import is_loopback, listeners
 from tests.integration.stage import CHURN, until
 from tests.integration.venue_bench import Running, running
 
@@ -33,7 +34,10 @@ pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[2]
 KEY, SECRET = "demokey-7Q2xVb", "demosecret-Zp93kLw0Rt"
 FILLS = 4
-PROGRAM = "from bigwheel.cli import main; main()"
+JOINING = "import sys; from bigwheel import Runtime; print(len(Runtime.connect(sys.argv[1]).strategy_actors()))"
+"""Another process that joins the Ray of a session."""
+PROCESSES = {"gcs_server", "raylet", "ray::SignalBus", "ray::Gateway", "ray::VenueSimul"}
+"""Some that listen, by the first 15 letters of their names."""
 
 
 @pytest.fixture
@@ -52,9 +56,9 @@ def venue() -> Iterator[Running]:
 
 
 class Run:
-    """``bigwheel run`` as a user starts it, with keys in its environment."""
+    """``bigwheel run`` as a user starts it, with keys in its environment; without ``venue`` it has one of its own."""
 
-    def __init__(self, mode: str, folder: Path, venue: Running, **environment: str) -> None:
+    def __init__(self, mode: str, folder: Path, venue: Running | None, **environment: str) -> None:
         self.store = folder / "store"
         self.folder = folder
         self.config = folder / "mine.yaml"
@@ -73,14 +77,16 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(folder / "ray"), **environment},
+            env={**_environment(folder), **environment},
         )
 
-    def _settings(self, mode: str, venue: Running) -> dict[str, Any]:
+    def _settings(self, mode: str, venue: Running | None) -> dict[str, Any]:
         (self.store / "signals").mkdir(parents=True)
         (self.folder / "ray").mkdir()
-        simulator = venue.simulator
-        addresses = {"rest_url": simulator.url, "public_url": simulator.ws_url, "private_url": simulator.ws_url}
+        addresses = {}
+        if venue is not None:
+            simulator = venue.simulator
+            addresses = {"rest_url": simulator.url, "public_url": simulator.ws_url, "private_url": simulator.ws_url}
         params = {"every": 10, "folder": str(self.store / "signals")}
         return {
             "extends": "test",
@@ -89,7 +95,7 @@ class Run:
             "strategies": [{"name": CHURN, "label": "churn", "params": params}],
             "exchange": {"bybit": {**addresses, "streams": ["trade", "quote"], "credentials": {"sources": ["env"]}}},
             "risk": {"orders_per_second": 1_000, "orders_per_minute": 50_000},
-            "ray": {"namespace": f"modes-{mode}"},
+            "ray": {"namespace": f"modes-{mode}", "dashboard": venue is None},
         }
 
     def books(self) -> Books:
@@ -124,6 +130,12 @@ class Run:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.communicate(timeout=60)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """That of a terminal in which no Ray has run."""
+    kept = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    return {**kept, "PYTHONPATH": str(ROOT), "RAY_TMPDIR": str(folder / "ray")}
 
 
 def theirs(venue: Running) -> VenueBooks:
@@ -172,3 +184,26 @@ def test_a_key_the_venue_does_not_take_ends_the_start_with_one_sentence(folder: 
     assert "in mode demo, found that it was refused (1000" in said
     assert SECRET not in said
     assert theirs(venue).orders == ()
+
+
+def test_nothing_of_a_session_can_be_reached_from_another_machine_and_processes_of_this_one_join_it(
+    folder: Path,
+) -> None:
+    run = Run("sim", folder, None)
+    try:
+        run.trades()
+        found = listeners(run.process.pid)
+        joined = subprocess.run(
+            [sys.executable, "-c", JOINING, str(run.store)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=ROOT,
+            env=_environment(folder),
+        )
+        run.stop()
+    finally:
+        run.end()
+    assert set(found.values()) >= PROCESSES
+    assert {place: name for place, name in found.items() if not is_loopback(place)} == {}
+    assert (joined.returncode, joined.stdout) == (0, "1\n"), joined.stderr[-3_000:]

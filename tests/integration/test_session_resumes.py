@@ -27,6 +27,7 @@ from tests.integration.stage import (
     made_signals,
     on_stage,
     settings,
+    to_eight,
     until,
 )
 
@@ -72,7 +73,7 @@ def _at_rest(stage: Stage) -> Picture:
     stage.trading("HALTED")
     until(lambda: stage.overview().get("signals", {}).get("BLOCKED"), 30, "a signal the halt blocks")
     stage.settle()
-    return Picture(stage.overview(), stage.venue(), _brains(stage), Evidence(stage.store, stage.venue()))
+    return Picture(stage.seen(), stage.venue(), _brains(stage), Evidence(stage.store, stage.venue()))
 
 
 def _learned(stage: Stage) -> None:
@@ -126,7 +127,7 @@ def history(ray_session: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         stage.stop()
         left_over, after_stop = stage.left_over(), Evidence(store, stopped.venue)
     with on_stage(_settings(store)) as stage:
-        first_look = Picture(stage.overview(), stage.venue(), _brains(stage), Evidence(store, stage.venue()))
+        first_look = Picture(stage.seen(), stage.venue(), _brains(stage), Evidence(store, stage.venue()))
         stage.trades_on()
         killed_venue = stage.venue()
         killed = _kill_whole(stage)
@@ -227,7 +228,7 @@ def test_after_everything_was_killed_the_next_start_ends_consistent(history: His
     assert brain_positions(history.recovered.overview) == truth
     assert ended.risk_positions() == truth
     assert ended.openings() == sorted(SYMBOLS)
-    assert ended.journal_cash() == ended.venue_cash() == round(Decimal(history.recovered.overview["cash"]), 8)
+    assert ended.journal_cash() == ended.venue_cash() == to_eight(Decimal(history.recovered.overview["cash"]))
 
 
 def test_the_session_as_a_backtest_gives_the_same_signals_and_orders(history: History) -> None:

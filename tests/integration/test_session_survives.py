@@ -12,7 +12,7 @@ import pytest
 
 from bigwheel import refold as folding
 from bigwheel.replay import lines, replay, tapes, window_of
-from tests.integration.stage import EVERY, SYMBOLS, Evidence, Json, Stage, brain_positions, on_stage, settings
+from tests.integration.stage import EVERY, SYMBOLS, Evidence, Json, Stage, brain_positions, on_stage, settings, to_eight
 from tests.unit.front_door import bigwheel
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
@@ -67,7 +67,7 @@ def aftermath(ray_session: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         stage.act("halt")
         stage.trading("HALTED")
         stage.settle()
-        venue, overview = stage.venue(), stage.overview()
+        venue, overview = stage.venue(), stage.seen()
     print("\nrecovery ms:", {name: round(value) for name, value in stage.recoveries.items()})
     print("back in s:", {name: round(value, 1) for name, value in took.items()})
     yield Aftermath(Evidence(store, venue), overview, took, stage.recoveries, stage.left_over())
@@ -108,7 +108,7 @@ def test_journal_venue_connection_and_risk_hold_the_same_positions(aftermath: Af
 
 def test_the_fills_in_the_journal_explain_the_venues_cash(aftermath: Aftermath) -> None:
     evidence = aftermath.evidence
-    assert evidence.journal_cash() == evidence.venue_cash() == round(Decimal(aftermath.overview["cash"]), 8)
+    assert evidence.journal_cash() == evidence.venue_cash() == to_eight(Decimal(aftermath.overview["cash"]))
 
 
 def test_every_restart_is_journaled(aftermath: Aftermath) -> None:

@@ -23,6 +23,7 @@ from runtime.supervision.assignment import CellAssignment
 from runtime.supervision.policy import Intensity
 from runtime.supervision.root import SUPERVISOR, start_root, stop_root
 from runtime.supervision.spec import ChildSpec, Strategy, SupervisorSpec, encode_spec
+from tests.integration.stage import PATIENCE
 
 pytestmark = pytest.mark.ray
 
@@ -54,9 +55,9 @@ class Tree:
         return ray.get(getattr(self.actor(name), method).remote(*arguments), timeout=20)
 
     def until(self, what: Callable[[], bool], within_s: float = 30) -> None:
-        limit = time.monotonic() + within_s
+        limit = time.monotonic() + within_s * PATIENCE
         while not what():
-            assert time.monotonic() < limit, f"still waiting after {within_s} s"
+            assert time.monotonic() < limit, f"still waiting after {within_s * PATIENCE} s"
             time.sleep(0.02)
 
     def running(self, *names: str) -> None:

@@ -13,7 +13,7 @@ import bigwheel
 from bigwheel.sweeps.result import SweepResult
 from bigwheel.sweeps.runner import Tally
 from strategies.strategy import Strategy
-from tests.unit.sweep_samples import BTC, Deadly, Holder, data
+from tests.unit.sweep_samples import BTC, Deadly, Hanging, Holder, data
 
 
 def swept(folder: Path, owner: type[Strategy], sells: list[int], **more: Any) -> SweepResult:
@@ -24,7 +24,7 @@ def swept(folder: Path, owner: type[Strategy], sells: list[int], **more: Any) ->
     return bigwheel.sweep(owner, data=source, symbols=BTC, grid={"sell": sells}, out=folder / "out", **told)
 
 
-def await_free_cpus(deadline_s: float = 10.0) -> None:
+def await_free_cpus(deadline_s: float = 60.0) -> None:
     """Wait until Ray has its two CPUs back."""
     limit = time.monotonic() + deadline_s
     while ray.available_resources().get("CPU") != 2.0:
@@ -60,3 +60,14 @@ def test_a_run_whose_worker_dies_is_run_once_more_and_then_is_a_row_with_its_err
     assert all(row["error"] == "" and row["fills"] == 2 for row in (first, saved))
     assert "its worker died, and the next one as well" in lost["error"] and lost["final_equity"] is None
     assert len((tmp_path / "out" / "runs.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_worker_whose_run_never_comes_back_is_replaced(tmp_path: Path) -> None:
+    result = swept(tmp_path, Hanging, [5, 4, 6], jobs=1, timeout_s=6.0)
+    hung, *others = result.table.to_pylist()
+    assert "expected the run to end within 6 s" in hung["error"]
+    assert [row["error"] for row in others] == ["", ""]
+    await_free_cpus()
+    resumed = swept(tmp_path, Hanging, [5, 4, 6], jobs=0, timeout_s=0.5)
+    assert "within 0.5 s" in resumed.table.to_pylist()[0]["error"], "it is run again"

@@ -12,7 +12,7 @@ from exchanges.model.market import Bar
 from strategies.strategy import Strategy
 from tests.unit.test_backtest import BTC, bars, steps, wavy
 
-__all__ = ["BTC", "Deadly", "Holder", "data"]
+__all__ = ["BTC", "Deadly", "Hanging", "Holder", "data"]
 
 
 def data(folder: Path, count: int = 60, closes: list[float] | None = None) -> Path:
@@ -58,4 +58,16 @@ class Deadly(Holder):
             if self.params.sell == 6 or (self.params.sell == 5 and not spared.exists()):
                 spared.touch()
                 os.kill(os.getpid(), signal.SIGKILL)
+        super().on_bar(bar)
+
+
+class Hanging(Holder):
+    """Never comes back from its third bar at ``sell`` 5, where ``hang`` is true."""
+
+    class Params(Holder.Params):
+        hang: bool = True
+
+    def on_bar(self, bar: Bar) -> None:
+        while self.count == 3 and self.params.sell == 5 and self.params.hang:
+            continue
         super().on_bar(bar)

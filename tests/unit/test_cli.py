@@ -25,6 +25,7 @@ from actors.messages.signals import (
     Step,
 )
 from actors.risk.settings import HighTrack
+from bigwheel.cli.run import Wanted, configure
 from exchanges.model.order import OrderStatus
 from runtime.journal.store import LmdbJournal
 from runtime.message import Message
@@ -499,6 +500,17 @@ def test_a_recording_that_can_not_be_played_is_refused(tmp_path: Path) -> None:
     assert "expected a column 'size' (double), found ['price', 'ts_ns']" in refused(*run, lacking)
     (tmp_path / "empty").mkdir()
     assert "expected *.parquet files in the folder" in refused(*run, tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "streams"), [("fair_value", ["trade", "quote"]), ("maker", ["trade", "quote"]), ("trend", ["trade"])]
+)
+def test_a_replay_also_gives_what_its_strategies_look_at_and_the_venue_makes(
+    tmp_path: Path, strategy: str, streams: list[str]
+) -> None:
+    file = recording(tmp_path / "BTCUSDT.parquet", ts_ns=[1, 2], price=[1.0, 2.0], size=[1.0, 1.0])
+    told = configure("sim", str(tmp_path / "store"), Wanted(strategy=strategy, replay=str(file)))
+    assert told.exchange["bybit"].streams[: len(streams)] == tuple(streams)
 
 
 def test_a_symbol_that_the_recording_lacks_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from exchanges.model.venue import BalanceReport, StreamStatus
 from exchanges.resilience.simulated import loop_time, simulate
-from exchanges.streams import StatusGroup, StreamError, StreamKeeper, StreamPace
+from exchanges.streams import AccessError, StatusGroup, StreamError, StreamKeeper, StreamPace, UnansweredError
 from runtime.lifecycle import DeadLetter
 from runtime.message import Message
 
@@ -116,6 +116,71 @@ def test_silence_ends_a_connection() -> None:
     assert up == (True, "")
     assert down[1].startswith("silent for 15.")
     assert 15 <= line.said[1][0] <= 15.5
+
+
+class Asking(Line):
+    """Asks the venue for something before it connects; what comes of it each time is written down."""
+
+    def __init__(self, *answers: Exception | float) -> None:
+        super().__init__(5.0)
+        self.answers = list(answers)
+        self.asked: list[float] = []
+
+    async def prepare(self) -> None:
+        self.asked.append(loop_time())
+        answer = self.answers.pop(0) if self.answers else 0.0
+        if isinstance(answer, Exception):
+            raise answer
+        await asyncio.sleep(answer)
+
+
+def test_a_stream_comes_back_while_what_was_asked_before_is_held_up() -> None:
+    line = Asking(3.0, 60.0)
+    keep(line, 100)
+    assert line.opened[0] == 3.0, "the first connection waits"
+    assert line.opened[1] - 8.0 <= 1.2
+    assert line.statuses == [(True, ""), (False, "disconnected"), (True, ""), (False, "closed")]
+    assert len(line.asked) == 2
+
+
+def test_what_fails_beside_a_connection_is_asked_for_again_until_it_is_answered() -> None:
+    line = Asking(0.0, UnansweredError("rate limited"), OSError("no route"), UnansweredError("rate limited"))
+    keep(line, 60)
+    assert line.statuses[2:] == [(True, ""), (False, "closed")]
+    assert line.counted["renewals_failed_private"] == 3
+    assert len(line.asked) == 5
+
+
+@pytest.mark.parametrize("kind", [AccessError, StreamError])
+def test_what_is_found_to_be_wrong_ends_the_connection_beside_which_it_is_found_and_the_next_one_waits(
+    kind: type[StreamError],
+) -> None:
+    line = Asking(0.0, kind("the key is gone"), UnansweredError("still gone"), 2.0)
+    keep(line, 60)
+    assert (False, "the key is gone") in line.statuses
+    assert (False, "still gone") in line.statuses
+    assert line.statuses[-2:] == [(True, ""), (False, "closed")]
+    assert line.opened[-1] >= line.asked[3] + 2.0
+
+
+def test_a_connection_that_is_ended_for_what_was_found_is_followed_by_one_that_waits() -> None:
+    line = Asking(0.0, UnansweredError("no answer yet"), UnansweredError("no answer yet"))
+    line.fates = []
+
+    async def scenario() -> None:
+        await asyncio.sleep(3)
+        line.end("the clock is wrong", anew=True)
+
+    keep(line, 60, scenario)
+    assert line.statuses[1:4] == [(False, "the clock is wrong"), (False, "no answer yet"), (False, "no answer yet")]
+    assert line.statuses[4:] == [(True, ""), (False, "closed")]
+
+
+def test_an_end_of_the_connection_ends_what_is_asked_beside_it() -> None:
+    line = Asking(0.0, 1_000.0, 1_000.0)
+    line.fates = [5.0, 5.0]
+    keep(line, 60)
+    assert len(line.asked) == 3
 
 
 def test_a_connection_is_ended_at_once_when_it_can_no_longer_be_trusted() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from bigwheel.sweeps.trial import Desk, Outcome
 from runtime.errors import BigwheelError
 from tests.unit.front_door import bigwheel as command
 from tests.unit.front_door import refused
-from tests.unit.sweep_samples import BTC, Holder, data
+from tests.unit.sweep_samples import BTC, Hanging, Holder, data
 
 GRID = {"buy": [2, 3], "sell": [5, 9]}
 
@@ -71,6 +72,25 @@ def test_the_data_are_taken_in_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     swept(tmp_path)
     swept(tmp_path)
     assert taken == [tmp_path / "BTCUSDT.parquet"]
+
+
+def test_a_run_that_never_comes_back_is_ended_and_is_a_row_with_its_error(tmp_path: Path) -> None:
+    told: dict[str, Any] = {"data": data(tmp_path, 30), "symbols": BTC, "out": tmp_path / "out", "jobs": 0}
+    before = signal.getsignal(signal.SIGALRM)
+    result = bigwheel.sweep(Hanging, grid={"sell": [4, 5, 6]}, metric="final_equity", timeout_s=1.5, **told)
+    first, hung, last = result.table.to_pylist()
+    assert "expected the run to end within 1.5 s" in hung["error"] and hung["final_equity"] is None
+    assert first["error"] == last["error"] == "" and first["fills"] == last["fills"] == 2
+    assert signal.getsignal(signal.SIGALRM) is before
+    # It is not noted as finished: more time may be all that it wants.
+    assert len((tmp_path / "out" / "runs.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_limit_of_time_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SweepError, match=r"timeout of 0 seconds \(none\) or more, found -1"):
+        swept(tmp_path, timeout_s=-1.0)
+    text = refused("sweep", "trend", "--data", ".", "--symbols", BTC, "--out", tmp_path / "o", "--timeout", "soon")
+    assert "expected a duration such as 60s" in text
 
 
 def test_an_interrupted_sweep_goes_on_with_what_is_missing(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import Coroutine
 from decimal import Decimal
 from pathlib import Path
@@ -32,6 +34,11 @@ from exchanges.simulators.settings import SimulatorSettings
 LIFE_SECONDS = 0.1
 """How often it is looked whether a market's time or an order's is over."""
 DAY_NS = 86_400 * SECOND
+CLOSE_SECONDS = 2.0
+"""How long, in real time, a recorded market stays open when its recording has come to its close.
+
+An order that answers its last trades is on its way that long, however fast they are played.
+"""
 LISTED_DAYS = 7
 """How long a generated market is open."""
 
@@ -59,6 +66,8 @@ class KalshiSimulator(Simulator):
         self._recording: KalshiReplay | None = None
         self._private = ""
         self._annex: Annex | None = None
+        self._reached: deque[tuple[float, int]] = deque()
+        """When it was seen how far the recording had come, as far back as `CLOSE_SECONDS`."""
 
     @property
     def key_id(self) -> str:
@@ -139,10 +148,15 @@ class KalshiSimulator(Simulator):
             await asyncio.sleep(LIFE_SECONDS)
 
     def _replayed_ns(self) -> int:
-        """How far the recording has come: to its last trade that was sent, or past everything at its end."""
+        """How far the recording had come `CLOSE_SECONDS` ago: to its last trade that was sent, or past everything."""
         if self._recording is None:
             return 0
-        return 1 << 62 if self.venue.progress.finished else self.player.reached_ns
+        now = time.monotonic()
+        self._reached.append((now, 1 << 62 if self.venue.progress.finished else self.player.reached_ns))
+        while len(self._reached) > 1 and self._reached[1][0] <= now - CLOSE_SECONDS:
+            self._reached.popleft()
+        seen, reached_ns = self._reached[0]
+        return reached_ns if seen <= now - CLOSE_SECONDS else 0
 
     async def step(self, ticker: str, step: Step, result: Result = Result.NONE) -> None:
         """Take a market one step through its life: the same as ``POST /control/markets``.
