@@ -39,25 +39,27 @@ class Track(msgspec.Struct):
         The history keeps one every ``spacing_ns`` at most.
         """
         times, prices, highs, lows = self.times, self.prices, self.highs, self.lows
+        last_ns, kept_ns = self.last_ns, times[-1] if times else -spacing_ns
         for each in data:
             at, price = moment(each), last_price(each)
-            if at < self.last_ns:
+            if at < last_ns:
                 continue
             high = low = price
             # A bar's own extremes, unless something newer than its beginning was seen already.
-            if type(each) is Bar and each.closed and each.ts_ns >= self.last_ns:
+            if type(each) is Bar and each.closed and each.ts_ns >= last_ns:
                 high, low = max(each.high, price), min(each.low, price)
-            self.last, self.last_ns = price, at
-            if times and at - times[-1] < spacing_ns:
+            self.last, last_ns = price, at
+            if at - kept_ns < spacing_ns:
                 highs[-1], lows[-1] = max(highs[-1], high), min(lows[-1], low)
                 continue
+            kept_ns = at
             times.append(at)
             prices.append(price)
             highs.append(high)
             lows.append(low)
         if len(times) > POINTS:
             del times[:-POINTS], prices[:-POINTS], highs[:-POINTS], lows[:-POINTS]
-        last = data[-1]
+        last, self.last_ns = data[-1], last_ns
         self.epoch, self.seq, self.heard_ns = last.epoch, last.seq, last.recv_ns
 
     def at(self, due_ns: int) -> tuple[int, float] | None:
@@ -86,4 +88,4 @@ class Track(msgspec.Struct):
 
 def moment(data: MarketData) -> int:
     """When the price of ``data`` held: a closed bar's close, else its timestamp."""
-    return data.ts_ns + data.interval_ns if isinstance(data, Bar) and data.closed else data.ts_ns
+    return data.ts_ns + data.interval_ns if type(data) is Bar and data.closed else data.ts_ns

@@ -169,12 +169,11 @@ class RiskBrain:
         """
         if looks:
             self._look(data, looks)
-        by_symbol: dict[str, list[MarketData]] = {}
-        for each in data:
-            by_symbol.setdefault(each.symbol, []).append(each)
-        for symbol, own in by_symbol.items():
+        symbols = {each.symbol for each in data}
+        for symbol in symbols if len(symbols) == 1 else dict.fromkeys(each.symbol for each in data):
+            own = data if len(symbols) == 1 else [each for each in data if each.symbol == symbol]
             prices = list(map(last_price, own))
-            if not all(0 < price < math.inf for price in prices):
+            if not (min(prices) > 0 and sum(prices) < math.inf):
                 own = [each for each, price in zip(own, prices, strict=True) if 0 < price < math.inf]
                 prices = list(map(last_price, own))
             if own:
@@ -204,10 +203,10 @@ class RiskBrain:
         symbol, price = held
         long = self._state.book.positions[symbol].quantity > 0
         found, best, at = looks[0], -math.inf, 0
+        prices = [last_price(each) if each.symbol == symbol else 0.0 for each in data]
         for look in looks:
-            for each in data[at : look + 1]:
-                if each.symbol == symbol:
-                    price = last_price(each) or price
+            for newer in prices[at : look + 1]:
+                price = newer or price
             at = look + 1
             if (worth := price if long else -price) > best:
                 found, best = look, worth

@@ -39,7 +39,8 @@ class Regime(msgspec.Struct):
         for closed in series.extend(times, prices, settings.grid_ns, settings.window + 1):
             for before, after in pairwise(series.closes[-closed - 1 :]):
                 self.count += 1
-                self.long += max(1 / self.count, least) * (math.log(after / before) ** 2 - self.long)
+                weight = 1 / self.count
+                self.long += (weight if weight > least else least) * (math.log(after / before) ** 2 - self.long)
 
     def label(self, settings: RegimeSettings) -> str:
         """The label as of the last step of the grid that has ended; ``UNKNOWN`` without enough of them."""

@@ -24,18 +24,24 @@ _PERIODIC = ("tick", "sweep")
 class Seat:
     """One brain and what it has subscribed to: kinds of records, of one symbol or (empty) of all."""
 
-    __slots__ = ("behavior", "context", "kinds", "name", "peers", "symbol")
+    __slots__ = ("behavior", "context", "kinds", "name", "peers", "receive", "symbol")
 
     def __init__(
         self, name: str, behavior: Behavior, kinds: tuple[str, ...], peers: tuple[str, ...], symbol: str = ""
     ) -> None:
         self.name, self.behavior, self.peers, self.symbol = name, behavior, peers, symbol
         self.kinds = frozenset(kinds)
+        self.receive = behavior.receive
         self.context: DirectContext
 
     def watches(self, name: str) -> bool:
         """Whether it is told that ``name`` is there; ``strategy/*`` stands for many."""
         return any(peer == name or (peer.endswith("*") and name.startswith(peer[:-1])) for peer in self.peers)
+
+
+def failure(seat: Seat, message: object, error: Exception) -> BacktestError:
+    """What ends the run when a brain raises: a session sets the message aside, research is better told at once."""
+    return BacktestError(f"{seat.name} failed on {type(message).__name__}: {error}")
 
 
 class DirectContext:
@@ -219,10 +225,9 @@ class Driver:
         context = seat.context
         context.now, context.sender = self.now, sender
         try:
-            seat.behavior.receive(message, context)
+            seat.receive(message, context)
         except Exception as error:
-            # A session sets such a message aside and goes on; research is better told at once.
-            raise BacktestError(f"{seat.name} failed on {type(message).__name__}: {error}") from error
+            raise failure(seat, message, error) from error
         self.handled += 1
 
     def _commit(self) -> None:

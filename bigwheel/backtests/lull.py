@@ -7,7 +7,7 @@ data that reach it. The same data taken one by one lead to the same decisions at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from actors.risk.book import DAY_NS
 from actors.risk.brain import RiskBrain
 from bigwheel.backtests.driver import NEVER, Driver, Seat
 from bigwheel.backtests.feed import Item, Opening
-from exchanges.model.market import MarketData, last_price
+from exchanges.model.market import Bar, MarketData, last_price
 
 _BANDS = (0.05, 0.01, 0.002)
 """How far prices may move, as a fraction, before it is asked again whether a limit on losses is near."""
@@ -35,13 +35,77 @@ class Audience(NamedTuple):
     learner: bool
 
 
+class Bounds(NamedTuple):
+    """Of one symbol: between which last prices no limit on losses is reached, and between which all is carried."""
+
+    low: float
+    high: float
+    lowest: float
+    highest: float
+
+
+def _beyond(bounds: Mapping[str, Bounds], item: MarketData | Opening) -> bool:
+    """Whether a piece of data leaves the bounds of its symbol."""
+    known = bounds.get(item.symbol)
+    if known is None:
+        return False
+    low, high, lowest, highest = known
+    if type(item) is Bar:
+        return not (low <= item.close <= high and lowest < item.low and item.high < highest)
+    if isinstance(item, Opening):
+        return not lowest < item.price < highest
+    price = last_price(item)
+    return price > 0 and not (low <= price <= high and lowest < price < highest)
+
+
+class Due:
+    """When the learner may have something to say while data are passed over; ``ns`` is when to look into it next.
+
+    A horizon is reached by data of its symbol. That a symbol has been silent for long is for the learner's timer to
+    find.
+    """
+
+    def __init__(self, learner: LearnerBrain, items: Sequence[Item], start: int) -> None:
+        self._items, self._start, self._silence_ns = items, start, learner.silence_ns
+        waits = learner.waits()
+        self._horizons = {symbol: wait.horizon_ns for symbol, wait in waits.items()}
+        self._heard = {symbol: wait.heard_ns for symbol, wait in waits.items()}
+        self._next()
+
+    def _next(self) -> None:
+        silent = (heard_ns + self._silence_ns for heard_ns in self._heard.values())
+        self.ns = min(*self._horizons.values(), *silent, NEVER, NEVER)
+
+    def silent(self, place: int) -> bool:
+        """Whether a symbol may have been silent for too long before the data at ``place`` came."""
+        at = self._items[place][0]
+        for symbol, heard_ns in self._heard.items():
+            if at > heard_ns + self._silence_ns:
+                heard_ns = self._heard[symbol] = max(heard_ns, self._last(symbol, place))
+                if at > heard_ns + self._silence_ns:
+                    return True
+        self._next()
+        return False
+
+    def _last(self, symbol: str, place: int) -> int:
+        """When the lull brought the last price of a symbol."""
+        for at, item in reversed(self._items[self._start : place]):
+            if item.symbol == symbol and not isinstance(item, Opening) and last_price(item) > 0:
+                return at
+        return 0
+
+    def reached(self, at: int, symbol: str) -> bool:
+        """Whether data of a symbol reach a horizon."""
+        return at >= self._horizons.get(symbol, NEVER)
+
+
 class Lull:
     """Passes over data as far as a lull lasts.
 
     Args:
         exchanges: the connections' brains by venue.
         passed: takes data into the venues' books and the tables.
-        carries: whether it is sure that nothing is liquidated by a piece of data.
+        carried: between which prices of a symbol it is sure that nothing is liquidated.
     """
 
     def __init__(
@@ -51,10 +115,10 @@ class Lull:
         risk: RiskBrain,
         learner: LearnerBrain,
         passed: Callable[[Sequence[Item]], None],
-        carries: Callable[[MarketData | Opening], bool],
+        carried: Callable[[str], tuple[float, float]],
     ) -> None:
         self._driver, self._exchanges, self._risk, self._learner = driver, exchanges, risk, learner
-        self._passed, self._carries = passed, carries
+        self._passed, self._carried = passed, carried
         self._audiences: dict[tuple[str, type], Audience] = {}
         self._revision = -1
 
@@ -64,35 +128,27 @@ class Lull:
         One that leads to a message of a strategy or the learner is the last of them.
         """
         driver, until = self._driver, self._until()
-        bands = self._bands() if until else None
-        if bands is None:
+        bounds = self._bounds() if until else None
+        if bounds is None:
             return start
-        planned, audiences, due_ns = driver.planned, self._audiences, self._learner.due_ns()
-        end = min(start + _MOST, len(items))
-        for place in range(start, end):
-            at, item = items[place]
-            if at >= until or (planned and planned[0][0] < at):
-                end = place
+        planned, queue, audiences = driver.planned, driver.queue, self._audiences
+        due, place = Due(self._learner, items, start), start
+        for at, item in items[start : start + _MOST]:
+            if at >= until or (planned and planned[0][0] < at) or (bounds and _beyond(bounds, item)):
                 break
-            if bands and not self._carries(item):
-                end = place
+            if at >= due.ns and due.silent(place):
                 break
-            if isinstance(item, Opening):
-                continue
-            if bands and item.symbol in bands:
-                low, high = bands[item.symbol]
-                if not low <= (last_price(item) or low) <= high:
-                    end = place
-                    break
-            audience = audiences.get((item.symbol, type(item))) or self._audience(item)
-            driver.now = at
-            for seat in audience.strategies:
-                driver.hand(seat, item, audience.sender)
-            if driver.queue or at >= due_ns:
-                self._answered(items, start, place)
-                return place + 1
-        self._absorb(items[start:end])
-        return end
+            if not isinstance(item, Opening):
+                audience = audiences.get((item.symbol, type(item))) or self._audience(item)
+                driver.now = at
+                for seat in audience.strategies:
+                    driver.hand(seat, item, audience.sender)
+                if queue or (at >= due.ns and due.reached(at, item.symbol)):
+                    self._answered(items, start, place)
+                    return place + 1
+            place += 1
+        self._absorb(items[start:place])
+        return place
 
     def _answered(self, items: Sequence[Item], start: int, place: int) -> None:
         """Let everyone else catch up with a strategy that may have something to say, and then hear it."""
@@ -121,15 +177,19 @@ class Lull:
         asked = min(brain.due_ns or NEVER for brain in brains)
         return min(asked, (driver.now // DAY_NS + 1) * DAY_NS)
 
-    def _bands(self) -> dict[str, tuple[float, float]] | None:
-        """Between which prices of what is held no limit on losses is reached; ``None`` if that is not sure."""
+    def _bounds(self) -> dict[str, Bounds] | None:
+        """Between which prices of what is held nothing happens by itself; ``None`` if that is not sure.
+
+        No limit on losses is reached, and nothing is liquidated.
+        """
         prices = self._risk.held
         if not prices:
             return {}
+        carried = {symbol: self._carried(symbol) for symbol in prices}
         for width in _BANDS:
             bands = {symbol: (price * (1 - width), price * (1 + width)) for symbol, price in prices.items()}
             if self._risk.bears(bands):
-                return bands
+                return {symbol: Bounds(*band, *carried[symbol]) for symbol, band in bands.items()}
         return None
 
     def _audience(self, data: MarketData) -> Audience:
@@ -148,37 +208,50 @@ class Lull:
         """Bring everyone but the strategies up to date; the last piece of data the learner may answer."""
         if not items:
             return
-        driver = self._driver
+        driver, last = self._driver, items[-1][1]
         driver.now = items[-1][0]
         self._passed(items)
         by_symbol: dict[str, list[MarketData]] = {}
         for _, item in items:
             if not isinstance(item, Opening):
-                by_symbol.setdefault(item.symbol, []).append(item)
+                own = by_symbol.get(item.symbol)
+                if own is None:
+                    by_symbol[item.symbol] = [item]
+                else:
+                    own.append(item)
         self._look(by_symbol)
         for symbol, data in by_symbol.items():
             self._exchanges[symbol.partition(":")[0]].absorb(data)
             followed = self._for(data, "learner")
-            last = followed.pop() if answered and followed and followed[-1] is items[-1][1] else None
+            answers = answered and followed and followed[-1] is last
+            if answers:
+                followed = followed[:-1]
             if followed:
                 self._learner.absorb(followed)
-            if last is not None:
+            if answers and isinstance(last, MarketData):
                 driver.hand(driver.seats[names.LEARNER], last, names.exchange_of(symbol))
 
     def _for(self, data: list[MarketData], who: str) -> list[MarketData]:
         """What of a symbol's data is sent to risk or to the learner."""
         told = {kind: getattr(self._audience(each), who) for kind, each in {type(each): each for each in data}.items()}
+        if len(told) == 1:
+            return data if told[type(data[0])] else []
         return [each for each in data if told[type(each)]]
 
     def _look(self, by_symbol: dict[str, list[MarketData]]) -> None:
         """Bring the risk supervisor up to date, with the looks its timer would have taken on the way."""
         told = [self._for(data, "risk") for data in by_symbol.values()]
         data = told[0] if len(told) == 1 else sorted(chain.from_iterable(told), key=lambda each: each.recv_ns)
+        if not data:
+            return
+        if not self._risk.held:
+            self._risk.absorb(data)
+            return
         looks, turn = [], -1
         due, period = self._driver.period(names.RISK)
         # The timer comes round before data that are there a turn later than those before; where nothing is held it
         # has nothing to note.
-        for place, each in enumerate(data if self._risk.held else ()):
+        for place, each in enumerate(data):
             passed = (each.recv_ns - 1 - due) // period
             if passed > turn:
                 turn = passed

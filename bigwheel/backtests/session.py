@@ -78,7 +78,7 @@ class Session:
         self.conduct = told.conduct
         # A lull moves market and strategies together; data on their way, and marks of the venue's own, are none of it.
         self._lulls = told.lulls and not told.conduct.latency.feed_ns and not told.conduct.marked
-        self._lull = Lull(self.driver, self._exchanges, self._risk, self._learner, self._passed, self._carries)
+        self._lull = Lull(self.driver, self._exchanges, self._risk, self._learner, self._passed, self._carried)
 
     def _assemble(self, plans: list[StrategyPlan], owner: type[Strategy]) -> None:
         settings, driver = self.settings, self.driver
@@ -116,11 +116,22 @@ class Session:
         """Let the data arrive, each at its time."""
         place = 0
         while place < len(items):
-            passed = self._lull.take(items, place) if self._lulls and self._quiet() else place
+            passed = self._pass(items, place)
             if passed == place:
                 self._one(*items[place])
                 passed += 1
             place = passed
+
+    def _pass(self, items: Sequence[Item], place: int) -> int:
+        """Pass over data from ``place`` on as far as nothing is under way; returns the place after them."""
+        if not self._lulls:
+            return place
+        if not self._quiet():
+            # What is under way may end before the data come.
+            self.driver.advance(items[place][0])
+            if not self._quiet():
+                return place
+        return self._lull.take(items, place)
 
     def _one(self, at_ns: int, item: MarketData | Opening) -> None:
         """Let time pass until ``at_ns``, and what is known then arrive."""
@@ -194,9 +205,9 @@ class Session:
         """The price that ``symbol`` is valued at."""
         return self._venue(symbol).mark(symbol)
 
-    def _carries(self, item: MarketData | Opening) -> bool:
-        """Whether it is sure that nothing is liquidated by a piece of data."""
-        return self._venue(item.symbol).carries(item)
+    def _carried(self, symbol: str) -> tuple[float, float]:
+        """Between which prices of a symbol it is sure that nothing is liquidated."""
+        return self._venue(symbol).carried(symbol)
 
     def _venue(self, symbol: str) -> BacktestVenue:
         return self.venues[symbol.partition(":")[0]]

@@ -19,7 +19,7 @@ from bigwheel.backtests.hours import MarketHours
 from bigwheel.backtests.outcomes import Outcomes
 from exchanges.commands import result
 from exchanges.model.instrument import Instrument
-from exchanges.model.market import Bar, MarketData, Ticker, last_price
+from exchanges.model.market import Bar, MarketData, Ticker
 from exchanges.model.venue import (
     BalanceReport,
     Command,
@@ -92,12 +92,9 @@ class BacktestVenue:
         self._floor.hear(data)
         self._floor.changed(changes)
 
-    def carries(self, data: MarketData | Opening) -> bool:
-        """Whether it is sure that the account carries what it holds at all prices of a piece of data."""
-        if isinstance(data, Bar):
-            return self.books.engine.carries(data.symbol, data.low, data.high)
-        price = data.price if isinstance(data, Opening) else last_price(data)
-        return not price or self.books.engine.carries(data.symbol, price, price)
+    def carried(self, symbol: str) -> tuple[float, float]:
+        """Between which prices of a symbol it is sure that the account carries what it holds."""
+        return self.books.engine.carried(symbol)
 
     def move(self, symbol: str, data: Sequence[MarketData | Opening]) -> None:
         """Let data move a market in which no order works; the connection is told of them otherwise."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
@@ -50,19 +51,20 @@ class Liquidator:
         if position is None or not position.quantity:
             return False
         mark = float(market.marked) or market.external.last_price
-        if self.carries(account, market, executions, mark, mark):
+        low, high = self.carried(account, market, executions)
+        if low < mark < high:
             return False
         if self.short_of_margin(account):
             return True
         self._keep(account, position, market, executions)
         return False
 
-    def carries(self, account: Account, market: Market, executions: int, low: float, high: float) -> bool:
-        """Whether it is known that the account carries the market's perpetual at all marks from ``low`` to ``high``."""
+    def carried(self, account: Account, market: Market, executions: int) -> tuple[float, float]:
+        """Between which marks it is known that the account carries the market's perpetual; none if it isn't known."""
         known = self._carried.get((account.name, market.instrument.symbol))
         if known is None or known.executions != executions or known.wallet != account.wallet:
-            return False
-        return known.low < low and high < known.high
+            return math.inf, -math.inf
+        return known.low, known.high
 
     def _keep(self, account: Account, position: Position, market: Market, executions: int) -> None:
         """Note within which marks the position is carried, where it is all that the account holds."""

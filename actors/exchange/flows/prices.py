@@ -39,12 +39,14 @@ class Prices:
 
     def absorb(self, data: Sequence[MarketData]) -> None:
         """Remember what many pieces of data say, each as of when it was received: of each kind the newest prices."""
-        newest: dict[type[MarketData], MarketData] = {}
-        for each in data:
-            if last_price(each) > 0 or isinstance(each, Ticker):
-                newest.pop(type(each), None)
-                newest[type(each)] = each
-        for each in newest.values():
+        left, newest = {type(each) for each in data}, list[MarketData]()
+        for each in reversed(data):
+            if type(each) in left and (last_price(each) > 0 or isinstance(each, Ticker)):
+                left.discard(type(each))
+                newest.append(each)
+                if not left:
+                    break
+        for each in reversed(newest):
             self.take(each, each.recv_ns)
 
     def _put(self, symbol: str, source: Source, price: float, now: int) -> None:
