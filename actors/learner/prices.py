@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import msgspec
@@ -64,21 +65,15 @@ class Track(msgspec.Struct):
 
     def at(self, due_ns: int) -> tuple[int, float] | None:
         """The first known (time, price) at or after ``due_ns``."""
-        for time, price in zip(self.times, self.prices, strict=True):
-            if time >= due_ns:
-                return time, price
+        place = bisect_left(self.times, due_ns)
+        if place < len(self.times):
+            return self.times[place], self.prices[place]
         return (self.last_ns, self.last) if self.last_ns >= due_ns and self.last else None
 
     def range(self, after_ns: int, until_ns: int) -> tuple[float, float] | None:
         """The (lowest, highest) price between two moments, to within one spacing; ``None`` if none is known."""
-        found = [
-            (low, high)
-            for time, low, high in zip(self.times, self.lows, self.highs, strict=True)
-            if after_ns < time <= until_ns
-        ]
-        if not found:
-            return None
-        return min(low for low, _ in found), max(high for _, high in found)
+        first, end = bisect_right(self.times, after_ns), bisect_right(self.times, until_ns)
+        return (min(self.lows[first:end]), max(self.highs[first:end])) if first < end else None
 
     def complete(self) -> None:
         """Give a history from before extremes were kept its prices as extremes."""

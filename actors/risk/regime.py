@@ -56,7 +56,7 @@ def _label(closes: list[float], long: float, settings: RegimeSettings) -> str:
     Average"), the net change over the sum of all changes in the window, reaches the bound.
     """
     squares = [math.log(after / before) ** 2 for before, after in pairwise(closes)]
-    path = sum(abs(after - before) for before, after in pairwise(closes))
+    path = sum([abs(after - before) for before, after in pairwise(closes)])
     volatile = sum(squares) / len(squares) > long
     trending = path > 0 and abs(closes[-1] - closes[0]) / path >= settings.trending
     return f"{'volatile' if volatile else 'quiet'}-{'trending' if trending else 'ranging'}"

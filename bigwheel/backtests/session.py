@@ -128,7 +128,7 @@ class Session:
             return place
         if not self._quiet():
             # What is under way may end before the data come.
-            self.driver.advance(items[place][0])
+            self.driver.advance(items[place][0], settled=True)
             if not self._quiet():
                 return place
         return self._lull.take(items, place)
