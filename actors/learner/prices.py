@@ -48,7 +48,8 @@ class Track(msgspec.Struct):
             high = low = price
             # A bar's own extremes, unless something newer than its beginning was seen already.
             if type(each) is Bar and each.closed and each.ts_ns >= last_ns:
-                high, low = max(each.high, price), min(each.low, price)
+                high = each.high if each.high > price else price
+                low = each.low if each.low < price else price
             self.last, last_ns = price, at
             if at - kept_ns < spacing_ns:
                 highs[-1], lows[-1] = max(highs[-1], high), min(lows[-1], low)

@@ -37,7 +37,10 @@ class Regime(msgspec.Struct):
         """Take in prices of these times, in ns."""
         series, least = self.series, 2 / (settings.long + 1)
         for closed in series.extend(times, prices, settings.grid_ns, settings.window + 1):
-            for before, after in pairwise(series.closes[-closed - 1 :]):
+            closes = series.closes
+            for before, after in (
+                ((closes[-2], closes[-1]),) if closed == 1 < len(closes) else pairwise(closes[-closed - 1 :])
+            ):
                 self.count += 1
                 weight = 1 / self.count
                 self.long += (weight if weight > least else least) * (math.log(after / before) ** 2 - self.long)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from heapq import heappop, heappush, heapreplace
 from typing import Any
 
@@ -214,8 +214,11 @@ class Driver:
         """Put a message into the queue."""
         self.queue.append((self.seats[to], message, sender))
 
-    def drain(self) -> None:
+    def drain(self, seats: Container[Seat] | None = None) -> None:
         """Handle what waits, and what that leads to at the same moment.
+
+        Args:
+            seats: up to the first message that is for another than these.
 
         Raises:
             BacktestError: a brain raised; for a strategy's own code the text says which hook.
@@ -223,6 +226,8 @@ class Driver:
         queue, recorded, now = self.queue, self.recorded, self.now
         handled = 0
         while queue:
+            if seats is not None and queue[0][0] not in seats:
+                break
             seat, message, sender = queue.popleft()
             context = seat.context
             context.now, context.sender = now, sender

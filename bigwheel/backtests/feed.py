@@ -10,6 +10,8 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.intake import playable, take_in
 from exchanges.catalog import Catalog, Series
@@ -25,7 +27,7 @@ _SAMPLE = 2_000
 """Rows that tell on which steps an instrument's prices and sizes lie."""
 
 
-class Opening(NamedTuple):
+class Opening(msgspec.Struct, frozen=True, gc=False):
     """The first price of a bar, at its beginning. For the venue alone."""
 
     symbol: str
@@ -159,8 +161,8 @@ class Feed:
         """The bars of one symbol: none begins before the one before it is over."""
         for window in self.stream.windows():
             (batch,) = window.batches
-            opened = zip(repeat(batch.series.symbol), batch.numbers("open").tolist(), strict=False)
-            begun = zip(batch.numbers("ts_ns").tolist(), map(Opening._make, opened), strict=True)
+            opened = map(Opening, repeat(batch.series.symbol), batch.numbers("open").tolist())
+            begun = zip(batch.numbers("ts_ns").tolist(), opened, strict=True)
             ended = zip(batch.due_ns.tolist(), batch.messages(), strict=True)
             yield list(chain.from_iterable(zip(begun, ended, strict=True)))
 

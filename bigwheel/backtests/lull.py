@@ -104,8 +104,9 @@ class Lull:
 
     Args:
         exchanges: the connections' brains by venue.
-        passed: takes data into the venues' books and the tables.
+        passed: takes data into the venues' books and the tables; without the openings also by symbol.
         carried: between which prices of a symbol it is sure that nothing is liquidated.
+        alone: the symbol, if there is but one.
     """
 
     def __init__(
@@ -114,11 +115,12 @@ class Lull:
         exchanges: dict[str, ExchangeBrain],
         risk: RiskBrain,
         learner: LearnerBrain,
-        passed: Callable[[Sequence[Item]], None],
+        passed: Callable[[Sequence[Item], Mapping[str, Sequence[MarketData]]], None],
         carried: Callable[[str], tuple[float, float]],
+        alone: str,
     ) -> None:
         self._driver, self._exchanges, self._risk, self._learner = driver, exchanges, risk, learner
-        self._passed, self._carried = passed, carried
+        self._passed, self._carried, self._alone = passed, carried, alone
         self._audiences: dict[tuple[str, type], Audience] = {}
         self._revision = -1
 
@@ -132,7 +134,7 @@ class Lull:
         if bounds is None:
             return start
         planned, queue, audiences = driver.planned, driver.queue, self._audiences
-        due, place = Due(self._learner, items, start), start
+        due, place, taught = Due(self._learner, items, start), start, start
         for at, item in items[start : start + _MOST]:
             if at >= until or (planned and planned[0][0] < at) or (bounds and _beyond(bounds, item)):
                 break
@@ -143,25 +145,45 @@ class Lull:
                 driver.now = at
                 for seat in audience.strategies:
                     driver.hand(seat, item, audience.sender)
-                if queue or (at >= due.ns and due.reached(at, item.symbol)):
-                    self._answered(items, start, place)
+                if queue:
+                    self._said(items, start, place, taught)
                     return place + 1
+                if at >= due.ns and due.reached(at, item.symbol):
+                    taught = self._teach(items, taught, place)
+                    if queue:
+                        self._absorb(items[start:taught], taught - start)
+                        driver.drain()
+                        return taught
+                    due = Due(self._learner, items, taught)
             place += 1
-        self._absorb(items[start:place])
+        self._absorb(items[start:place], taught - start)
         return place
 
-    def _answered(self, items: Sequence[Item], start: int, place: int) -> None:
-        """Let everyone else catch up with a strategy that may have something to say, and then hear it."""
+    def _said(self, items: Sequence[Item], start: int, place: int, taught: int) -> None:
+        """Let everyone else catch up with a strategy that has something to say, and then hear it."""
         driver = self._driver
         said = list(driver.queue)
         driver.queue.clear()
-        if said:
-            self._absorb(items[start:place])
-            driver.advance(items[place][0])
-            start = place
-        self._absorb(items[start : place + 1], answered=True)
+        self._absorb(items[start:place], taught - start)
+        driver.advance(items[place][0])
+        self._absorb(items[place : place + 1], 1)
+        self._answer(items[place][1])
         driver.queue.extend(said)
         driver.drain()
+
+    def _teach(self, items: Sequence[Item], start: int, place: int) -> int:
+        """Let the learner catch up, with the data at ``place`` as the last; returns the place after it.
+
+        A lesson goes to the bus and, journaled, back to the learner. Nobody else need be there as long as nothing
+        more comes of it.
+        """
+        driver = self._driver
+        driver.now = items[place][0]
+        for data in self._by_symbol(items[start:place]).values():
+            self._learn(data)
+        self._answer(items[place][1])
+        driver.drain((driver.seats[names.BUS], driver.seats[names.LEARNER]))
+        return place + 1
 
     # -- how long it lasts -----------------------------------------------------------------
 
@@ -204,38 +226,46 @@ class Lull:
 
     # -- afterwards ------------------------------------------------------------------------
 
-    def _absorb(self, items: Sequence[Item], *, answered: bool = False) -> None:
-        """Bring everyone but the strategies up to date; the last piece of data the learner may answer."""
+    def _absorb(self, items: Sequence[Item], taught: int) -> None:
+        """Bring everyone but the strategies up to date; of the first ``taught`` pieces the learner knows already."""
         if not items:
             return
-        driver, last = self._driver, items[-1][1]
-        driver.now = items[-1][0]
-        self._passed(items)
-        by_symbol: dict[str, list[MarketData]] = {}
-        for _, item in items:
-            if not isinstance(item, Opening):
-                own = by_symbol.get(item.symbol)
-                if own is None:
-                    by_symbol[item.symbol] = [item]
-                else:
-                    own.append(item)
+        self._driver.now = items[-1][0]
+        by_symbol = self._by_symbol(items)
+        self._passed(items, by_symbol)
         self._look(by_symbol)
         for symbol, data in by_symbol.items():
             self._exchanges[symbol.partition(":")[0]].absorb(data)
-            followed = self._for(data, "learner")
-            answers = answered and followed and followed[-1] is last
-            if answers:
-                followed = followed[:-1]
-            if followed:
-                self._learner.absorb(followed)
-            if answers and isinstance(last, MarketData):
-                driver.hand(driver.seats[names.LEARNER], last, names.exchange_of(symbol))
+        if taught < len(items):
+            for data in (self._by_symbol(items[taught:]) if taught else by_symbol).values():
+                self._learn(data)
+
+    def _by_symbol(self, items: Sequence[Item]) -> dict[str, list[MarketData]]:
+        """What is known to more than the venue."""
+        found: dict[str, list[MarketData]] = {}
+        if self._alone:
+            if alone := [item for _, item in items if not isinstance(item, Opening)]:
+                found[self._alone] = alone
+            return found
+        for _, item in items:
+            if not isinstance(item, Opening):
+                found.setdefault(item.symbol, []).append(item)
+        return found
+
+    def _learn(self, data: list[MarketData]) -> None:
+        if followed := self._for(data, "learner"):
+            self._learner.absorb(followed)
+
+    def _answer(self, item: MarketData | Opening) -> None:
+        """Hand the learner a piece of data that it may say something about."""
+        if not isinstance(item, Opening) and self._audience(item).learner:
+            self._driver.hand(self._driver.seats[names.LEARNER], item, names.exchange_of(item.symbol))
 
     def _for(self, data: list[MarketData], who: str) -> list[MarketData]:
         """What of a symbol's data is sent to risk or to the learner."""
+        if len(set(map(type, data))) == 1:
+            return data if getattr(self._audience(data[0]), who) else []
         told = {kind: getattr(self._audience(each), who) for kind, each in {type(each): each for each in data}.items()}
-        if len(told) == 1:
-            return data if told[type(data[0])] else []
         return [each for each in data if told[type(each)]]
 
     def _look(self, by_symbol: dict[str, list[MarketData]]) -> None:

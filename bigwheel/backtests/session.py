@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -78,7 +78,11 @@ class Session:
         self.conduct = told.conduct
         # A lull moves market and strategies together; data on their way, and marks of the venue's own, are none of it.
         self._lulls = told.lulls and not told.conduct.latency.feed_ns and not told.conduct.marked
-        self._lull = Lull(self.driver, self._exchanges, self._risk, self._learner, self._passed, self._carried)
+        symbols = [each.symbol for each in listed]
+        self._alone = symbols[0] if len(symbols) == 1 else ""
+        self._lull = Lull(
+            self.driver, self._exchanges, self._risk, self._learner, self._passed, self._carried, self._alone
+        )
 
     def _assemble(self, plans: list[StrategyPlan], owner: type[Strategy]) -> None:
         settings, driver = self.settings, self.driver
@@ -142,29 +146,31 @@ class Session:
         driver.drain()
         self._told(at_ns, item)
 
-    def _passed(self, items: Sequence[Item]) -> None:
+    def _passed(self, items: Sequence[Item], by_symbol: Mapping[str, Sequence[MarketData]]) -> None:
         """Take in what nobody has anything to do about."""
-        if not all(type(item) is Bar or type(item) is Opening for _, item in items):
+        if not all(_barred(data) for data in by_symbol.values()):
             for at_ns, item in items:
                 self._venue(item.symbol).move(item.symbol, (item,))
                 self._told(at_ns, item)
             return
+        if self._alone:
+            for symbol, bars in by_symbol.items():
+                self._bars(symbol, bars)
+            self._venue(self._alone).move(self._alone, [item for _, item in items])
+            return
         moves: dict[str, list[MarketData | Opening]] = {}
-        for _, item in items:
+        for at_ns, item in items:
             moves.setdefault(item.symbol, []).append(item)
-        if len(moves) == 1:
-            self._bars(items[0][1].symbol, [item for _, item in items if type(item) is Bar])
-        else:
-            for at_ns, item in items:
-                if type(item) is Bar:
-                    self._closes[item.symbol] = item.close
-                    self._told(at_ns, item)
-            self._closes.clear()
+            if isinstance(item, Bar):
+                self._closes[item.symbol] = item.close
+                self._told(at_ns, item)
+        self._closes.clear()
         for symbol, own in moves.items():
             self._venue(symbol).move(symbol, own)
 
-    def _bars(self, symbol: str, bars: Sequence[Bar]) -> None:
+    def _bars(self, symbol: str, data: Sequence[MarketData]) -> None:
         """Note bars of one symbol while no other has any."""
+        bars = [bar for bar in data if isinstance(bar, Bar)]
         self.counts["Bar"] += len(bars)
         self.prices.extend(symbol, bars)
         times = [bar.recv_ns for bar in bars]
@@ -216,3 +222,8 @@ class Session:
         """What rows of equity are valued at: the mark, or the close of a bar that the venue is still to be told of."""
         close = self._closes.get(symbol)
         return self._venue(symbol).price(symbol) if close is None else close
+
+
+def _barred(data: Sequence[MarketData]) -> bool:
+    """Whether data are bars and nothing else."""
+    return set(map(type, data)) == {Bar}

@@ -99,12 +99,9 @@ class BacktestVenue:
     def move(self, symbol: str, data: Sequence[MarketData | Opening]) -> None:
         """Let data move a market in which no order works; the connection is told of them otherwise."""
         books = self.books
-        moves = [each.price if isinstance(each, Opening) else each for each in data]
-        if books.barred(symbol):
-            bars: list[Bar | float] = [each for each in moves if isinstance(each, Bar | float)]
-            if len(bars) == len(moves):
-                books.pass_bars(symbol, bars)
-                return
+        if books.barred(symbol) and set(map(type, data)) <= {Bar, Opening}:
+            books.pass_bars(symbol, [each.price if isinstance(each, Opening) else each for each in data])
+            return
         for each in data:
             if isinstance(each, Opening):
                 self._open_bar(each)
