@@ -18,7 +18,7 @@ _SLACK = 1e-9
 
 
 class _Carried(NamedTuple):
-    """Marks between which an account's only perpetual is carried, while nothing but its mark has changed."""
+    """Marks between which an account's perpetual is carried, while nothing but marks within such ranges has changed."""
 
     executions: int
     wallet: Decimal
@@ -43,8 +43,8 @@ class Liquidator:
     def failing(self, account: Account, market: Market, executions: int) -> bool:
         """Whether the account holds the market's perpetual and can't carry what it holds.
 
-        ``executions`` is the engine's count of executions and payments: as long as it stays, an account's only
-        perpetual is carried within a known range of marks, and nothing has to be summed up.
+        ``executions`` is the engine's count of executions and payments: as long as it stays, an account's perpetuals
+        are carried within known ranges of marks, and nothing has to be summed up.
         """
         symbol = market.instrument.symbol
         position = account.positions.get(symbol)
@@ -56,7 +56,7 @@ class Liquidator:
             return False
         if self.short_of_margin(account):
             return True
-        self._keep(account, position, market, executions)
+        self._keep(account, executions)
         return False
 
     def carried(self, account: Account, market: Market, executions: int) -> tuple[float, float]:
@@ -66,19 +66,27 @@ class Liquidator:
             return math.inf, -math.inf
         return known.low, known.high
 
-    def _keep(self, account: Account, position: Position, market: Market, executions: int) -> None:
-        """Note within which marks the position is carried, where it is all that the account holds."""
-        if any(held.quantity and held is not position for held in account.positions.values()):
+    def _keep(self, account: Account, executions: int) -> None:
+        """Note within which marks the account carries what it holds, where that is perpetuals alone.
+
+        Each mark may move by the same share of itself, whatever the others do. Who leaves its range is looked at anew,
+        and with it all of them.
+        """
+        held = [position for position in account.positions.values() if position.quantity]
+        margined = account.perpetuals()
+        rates = {position.symbol: self._markets[position.symbol].instrument.maintenance_rate for position in margined}
+        if len(margined) < len(held) or not all(rates.values()):
             return
-        mark, rate = self._price(position), market.instrument.maintenance_rate
-        spare = account.equity(self._mark) - self.required(position)
+        spare = account.equity(self._mark) - sum(map(self.required, margined), ZERO)
         # A move of the mark by d takes at most |q| d of the equity, and adds at most |q| d rate to the margin.
-        room = float(spare / (abs(position.quantity) * (_ONE + rate)) - market.instrument.tick_at(mark))
-        low, high = float(mark) - room, float(mark) + room
-        wallet = account.wallet
-        self._carried[account.name, position.symbol] = _Carried(
-            executions, wallet, low * (1 + _SLACK) if low > 0 else low, high * (1 - _SLACK)
-        )
+        stake = sum((abs(p.quantity) * self._price(p) * (_ONE + rates[p.symbol]) for p in margined), ZERO)
+        for position in margined:
+            mark = self._price(position)
+            room = float(spare * mark / stake - self._markets[position.symbol].instrument.tick_at(mark))
+            low, high = float(mark) - room, float(mark) + room
+            self._carried[account.name, position.symbol] = _Carried(
+                executions, account.wallet, low * (1 + _SLACK) if low > 0 else low, high * (1 - _SLACK)
+            )
 
     def _price(self, position: Position) -> Decimal:
         """The mark, or the entry price where there is none yet."""
