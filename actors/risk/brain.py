@@ -212,6 +212,11 @@ class RiskBrain:
                 found, best = look, worth
         return found
 
+    def still_ns(self, now: int) -> int:
+        """Until when its timer finds nothing to do, unless something is heard."""
+        granted = (order.until_ns for order in self._state.book.commitments.values() if not order.firm)
+        return min([(now // book.DAY_NS + 1) * book.DAY_NS, *granted])
+
     def bears(self, bands: Mapping[str, tuple[float, float]]) -> bool:
         """Whether no limit on losses is reached while the prices of what is held stay within these."""
         held, settings = self._state, self._settings

@@ -101,9 +101,15 @@ class Driver:
         quiet: whether nothing is under way anywhere. Timers in ``_PERIODIC`` that would fire again and again then fire
             once, at the last time before something else happens that they would have fired at anyway.
         written: gets each record when it is committed, with its event. Nobody keeps it.
+        still: where it is not quiet, until when those timers find nothing to do all the same.
     """
 
-    def __init__(self, quiet: Callable[[], bool], written: Callable[[Entry, Message], None]) -> None:
+    def __init__(
+        self,
+        quiet: Callable[[], bool],
+        written: Callable[[Entry, Message], None],
+        still: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.now = 0
         self.seats: dict[str, Seat] = {}
         self.ports: dict[str, Callable[[Message], None]] = {}
@@ -115,7 +121,7 @@ class Driver:
         self.timers: dict[tuple[str, str], int] = {}
         self.counts: Counter[str] = Counter()
         self.handled = 0
-        self._quiet, self._written = quiet, written
+        self._quiet, self._written, self._still = quiet, written, still
         self.planned: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         """A heap of what happens and when, the periodic timers aside."""
         self._ticks: list[tuple[int, int, str, str, Message, int]] = []
@@ -196,9 +202,10 @@ class Driver:
         """Fire the next periodic timer, after putting those off to their last turn before ``before`` that can wait."""
         ticks = self._ticks
         due, number, name, key, message, period = ticks[0]
-        if before - due > period > 0 and self._quiet():
-            while before - due > period > 0:
-                due += (before - 1 - due) // period * period
+        if before - due > period > 0:
+            end = before if self._quiet() else min(before, self._still())
+            while end - due > period > 0:
+                due += (end - 1 - due) // period * period
                 heapreplace(ticks, (due, number, name, key, message, period))
                 due, number, name, key, message, period = ticks[0]
             if due >= before:

@@ -18,7 +18,7 @@ from actors.risk.book import DAY_NS
 from actors.risk.brain import RiskBrain
 from bigwheel.backtests.driver import NEVER, Driver, Seat
 from bigwheel.backtests.feed import Item, Opening
-from exchanges.model.market import Bar, MarketData, last_price
+from exchanges.model.market import Bar, MarketData, Ticker, last_price
 
 _BANDS = (0.05, 0.01, 0.002)
 """How far prices may move, as a fraction, before it is asked again whether a limit on losses is near."""
@@ -52,8 +52,8 @@ def _beyond(bounds: Mapping[str, Bounds], item: MarketData | Opening) -> bool:
     low, high, lowest, highest = known
     if type(item) is Bar:
         return not (low <= item.close <= high and lowest < item.low and item.high < highest)
-    if isinstance(item, Opening):
-        return not lowest < item.price < highest
+    if isinstance(item, Opening | Ticker):
+        return not lowest < (item.mark if isinstance(item, Ticker) else item.price) < highest
     price = last_price(item)
     return price > 0 and not (low <= price <= high and lowest < price < highest)
 
@@ -106,6 +106,7 @@ class Lull:
         exchanges: the connections' brains by venue.
         passed: takes data into the venues' books and the tables; without the openings also by symbol.
         carried: between which prices of a symbol it is sure that nothing is liquidated.
+        announced: takes in what a ticker says of funding, which may then fall due while the lull lasts.
         alone: the symbol, if there is but one.
     """
 
@@ -117,10 +118,11 @@ class Lull:
         learner: LearnerBrain,
         passed: Callable[[Sequence[Item], Mapping[str, Sequence[MarketData]]], None],
         carried: Callable[[str], tuple[float, float]],
+        announced: Callable[[Ticker], None],
         alone: str,
     ) -> None:
         self._driver, self._exchanges, self._risk, self._learner = driver, exchanges, risk, learner
-        self._passed, self._carried, self._alone = passed, carried, alone
+        self._passed, self._carried, self._announced, self._alone = passed, carried, announced, alone
         self._audiences: dict[tuple[str, type], Audience] = {}
         self._revision = -1
 
@@ -143,6 +145,8 @@ class Lull:
             if not isinstance(item, Opening):
                 audience = audiences.get((item.symbol, type(item))) or self._audience(item)
                 driver.now = at
+                if isinstance(item, Ticker):
+                    self._announced(item)
                 for seat in audience.strategies:
                     driver.hand(seat, item, audience.sender)
                 if queue:

@@ -35,7 +35,7 @@ from bigwheel.backtests.prices import Prices
 from bigwheel.backtests.venue import BacktestVenue
 from conf import Settings
 from exchanges.model.instrument import Instrument
-from exchanges.model.market import Bar, MarketData
+from exchanges.model.market import Bar, MarketData, Ticker
 from exchanges.paper.settings import PaperSettings
 from runtime.lanes import Delivery
 from strategies.strategy import Strategy
@@ -64,7 +64,7 @@ class Session:
         paper = told.paper
         listed = [each for own in told.instruments.values() for each in own]
         self.ledger = Ledger(paper.balance * len(told.instruments), listed, told.intervals)
-        self.driver = Driver(self._quiet, self.ledger.written)
+        self.driver = Driver(self._quiet, self.ledger.written, self._still)
         self.prices = Prices()
         self.counts: Counter[str] = Counter()
         self._closes: dict[str, float] = {}
@@ -73,21 +73,29 @@ class Session:
             for venue, own in told.instruments.items()
         }
         self._exchanges: dict[str, ExchangeBrain] = {}
+        self._bus = BusBrain(times(settings))
         self._risk, self._learner = RiskBrain(limits(settings)), LearnerBrain(terms(settings))
         self._assemble(plans, owner)
         self.conduct = told.conduct
-        # A lull moves market and strategies together; data on their way, and marks of the venue's own, are none of it.
-        self._lulls = told.lulls and not told.conduct.latency.feed_ns and not told.conduct.marked
+        # A lull moves market and strategies together; data on their way are none of it.
+        self._lulls = told.lulls and not told.conduct.latency.feed_ns
         symbols = [each.symbol for each in listed]
         self._alone = symbols[0] if len(symbols) == 1 else ""
         self._lull = Lull(
-            self.driver, self._exchanges, self._risk, self._learner, self._passed, self._carried, self._alone
+            self.driver,
+            self._exchanges,
+            self._risk,
+            self._learner,
+            self._passed,
+            self._carried,
+            self._announced,
+            self._alone,
         )
 
     def _assemble(self, plans: list[StrategyPlan], owner: type[Strategy]) -> None:
         settings, driver = self.settings, self.driver
         connections = [names.exchange(venue) for venue in self.venues]
-        driver.seat(Seat(names.BUS, BusBrain(times(settings)), (), (names.RISK,)))
+        driver.seat(Seat(names.BUS, self._bus, (), (names.RISK,)))
         driver.seat(Seat(names.RISK, self._risk, RISK_KINDS, (names.BUS, *connections)))
         driver.seat(Seat(names.LEARNER, self._learner, LEARNER_KINDS, (names.BUS, *connections)))
         for venue in self.venues:
@@ -105,6 +113,17 @@ class Session:
     def _quiet(self) -> bool:
         """Whether nothing is under way: no signal, no order, no flow."""
         return not self.ledger.under_way and all(brain.quiet for brain in self._exchanges.values())
+
+    def _still(self) -> int:
+        """Until when brains have nothing to do by themselves, as where orders rest; 0 if that isn't known."""
+        now = self.driver.now
+        waits = self._learner.waits().values()
+        return min(
+            self._bus.still_ns(),
+            self._risk.still_ns(now),
+            *(brain.still_ns(now) for brain in self._exchanges.values()),
+            *(wait.heard_ns + self._learner.silence_ns for wait in waits),
+        )
 
     # -- the run ---------------------------------------------------------------------------
 
@@ -148,7 +167,7 @@ class Session:
 
     def _passed(self, items: Sequence[Item], by_symbol: Mapping[str, Sequence[MarketData]]) -> None:
         """Take in what nobody has anything to do about."""
-        if not all(_barred(data) for data in by_symbol.values()):
+        if self.conduct.marked or not all(_barred(data) for data in by_symbol.values()):
             for at_ns, item in items:
                 self._venue(item.symbol).move(item.symbol, (item,))
                 self._told(at_ns, item)
@@ -214,6 +233,10 @@ class Session:
     def _carried(self, symbol: str) -> tuple[float, float]:
         """Between which prices of a symbol it is sure that nothing is liquidated."""
         return self._venue(symbol).carried(symbol)
+
+    def _announced(self, ticker: Ticker) -> None:
+        """Take in what a ticker says of funding."""
+        self._venue(ticker.symbol).announced(ticker)
 
     def _venue(self, symbol: str) -> BacktestVenue:
         return self.venues[symbol.partition(":")[0]]

@@ -88,9 +88,13 @@ class BacktestVenue:
             return
         changes = self.books.take(data)
         if isinstance(data, Ticker):
-            self._accruals.heard(data)
+            self.announced(data)
         self._floor.hear(data)
         self._floor.changed(changes)
+
+    def announced(self, ticker: Ticker) -> None:
+        """Take in what a ticker says of funding."""
+        self._accruals.heard(ticker)
 
     def carried(self, symbol: str) -> tuple[float, float]:
         """Between which prices of a symbol it is sure that the account carries what it holds."""
