@@ -35,15 +35,14 @@ class Regime(msgspec.Struct):
 
     def extend(self, times: Sequence[int], prices: Sequence[float], settings: RegimeSettings) -> None:
         """Take in prices of these times, in ns."""
-        series, least = self.series, 2 / (settings.long + 1)
+        series, least, log = self.series, 2 / (settings.long + 1), math.log
+        closes, count, long = series.closes, self.count, self.long
         for closed in series.extend(times, prices, settings.grid_ns, settings.window + 1):
-            closes = series.closes
-            for before, after in (
-                ((closes[-2], closes[-1]),) if closed == 1 < len(closes) else pairwise(closes[-closed - 1 :])
-            ):
-                self.count += 1
-                weight = 1 / self.count
-                self.long += (weight if weight > least else least) * (math.log(after / before) ** 2 - self.long)
+            for before, after in pairwise(closes[-closed - 1 :]):
+                count += 1
+                weight = 1 / count
+                long += (weight if weight > least else least) * (log(after / before) ** 2 - long)
+        self.count, self.long = count, long
 
     def label(self, settings: RegimeSettings) -> str:
         """The label as of the last step of the grid that has ended; ``UNKNOWN`` without enough of them."""

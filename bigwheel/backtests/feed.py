@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain, repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import msgspec
 
@@ -27,6 +27,7 @@ _SAMPLE = 2_000
 """Rows that tell on which steps an instrument's prices and sizes lie."""
 
 
+@final
 class Opening(msgspec.Struct, frozen=True, gc=False):
     """The first price of a bar, at its beginning. For the venue alone."""
 

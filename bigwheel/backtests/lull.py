@@ -16,7 +16,7 @@ from actors.exchange.brain import ExchangeBrain
 from actors.learner.brain import LearnerBrain
 from actors.risk.book import DAY_NS
 from actors.risk.brain import RiskBrain
-from bigwheel.backtests.driver import NEVER, Driver, Seat
+from bigwheel.backtests.driver import NEVER, Driver, Seat, failure
 from bigwheel.backtests.feed import Item, Opening
 from exchanges.model.market import Bar, MarketData, Ticker, last_price
 
@@ -136,19 +136,28 @@ class Lull:
         if bounds is None:
             return start
         planned, queue, audiences = driver.planned, driver.queue, self._audiences
-        due, place, taught = Due(self._learner, items, start), start, start
-        for at, item in items[start : start + _MOST]:
+        due, taught, end = Due(self._learner, items, start), start, min(start + _MOST, len(items))
+        for place in range(start, end):
+            at, item = items[place]
             if at >= until or (planned and planned[0][0] < at) or (bounds and _beyond(bounds, item)):
+                end = place
                 break
             if at >= due.ns and due.silent(place):
+                end = place
                 break
-            if not isinstance(item, Opening):
+            if type(item) is not Opening:
                 audience = audiences.get((item.symbol, type(item))) or self._audience(item)
                 driver.now = at
-                if isinstance(item, Ticker):
+                if type(item) is Ticker:
                     self._announced(item)
                 for seat in audience.strategies:
-                    driver.hand(seat, item, audience.sender)
+                    context = seat.context
+                    context.now, context.sender = at, audience.sender
+                    try:
+                        seat.receive(item, context)
+                    except Exception as error:
+                        raise failure(seat, item, error) from error
+                driver.handled += len(audience.strategies)
                 if queue:
                     self._said(items, start, place, taught)
                     return place + 1
@@ -159,9 +168,8 @@ class Lull:
                         driver.drain()
                         return taught
                     due = Due(self._learner, items, taught)
-            place += 1
-        self._absorb(items[start:place], taught - start)
-        return place
+        self._absorb(items[start:end], taught - start)
+        return end
 
     def _said(self, items: Sequence[Item], start: int, place: int, taught: int) -> None:
         """Let everyone else catch up with a strategy that has something to say, and then hear it."""
@@ -248,7 +256,7 @@ class Lull:
         """What is known to more than the venue."""
         found: dict[str, list[MarketData]] = {}
         if self._alone:
-            if alone := [item for _, item in items if not isinstance(item, Opening)]:
+            if alone := [item for _, item in items if type(item) is not Opening]:
                 found[self._alone] = alone
             return found
         for _, item in items:

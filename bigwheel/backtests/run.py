@@ -16,6 +16,7 @@ from bigwheel.backtests.accruals import Rate
 from bigwheel.backtests.conduct import conduct
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Feed
+from bigwheel.backtests.garbage import seldom_collected
 from bigwheel.backtests.instruments import instruments
 from bigwheel.backtests.outcomes import Settled
 from bigwheel.backtests.result import BacktestResult
@@ -77,7 +78,8 @@ def backtest(
     told = Told(config, cash, costs, latency_ms, funding, settlements, seed, depth)
     with Feed(Path(data), wanted, *span) as feed:
         session = prepared(tried, feed, Path(data), told)
-        span = _run(session, feed)
+        with seldom_collected():
+            span = _run(session, feed)
     return _result(session, tried.params, wanted, span, time.perf_counter() - began)
 
 

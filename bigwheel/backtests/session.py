@@ -189,7 +189,7 @@ class Session:
 
     def _bars(self, symbol: str, data: Sequence[MarketData]) -> None:
         """Note bars of one symbol while no other has any."""
-        bars = [bar for bar in data if isinstance(bar, Bar)]
+        bars = [bar for bar in data if type(bar) is Bar]
         self.counts["Bar"] += len(bars)
         self.prices.extend(symbol, bars)
         times = [bar.recv_ns for bar in bars]

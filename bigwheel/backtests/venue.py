@@ -104,7 +104,7 @@ class BacktestVenue:
         """Let data move a market in which no order works; the connection is told of them otherwise."""
         books = self.books
         if books.barred(symbol) and set(map(type, data)) <= {Bar, Opening}:
-            books.pass_bars(symbol, [each.price if isinstance(each, Opening) else each for each in data])
+            books.pass_bars(symbol, [each.price if type(each) is Opening else each for each in data])
             return
         for each in data:
             if isinstance(each, Opening):
