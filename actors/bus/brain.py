@@ -121,6 +121,10 @@ class BusBrain:
     def _turn(self, ctx: Context, sender: str) -> Turn:
         return Turn(self._state.ledger, self._settings, ctx, sender)
 
+    def still_ns(self) -> int:
+        """Until when its timer finds nothing to do, unless something is heard; 0 if that isn't known."""
+        return sweep.still_ns(self._state.ledger, self._settings)
+
     def snapshot(self) -> bytes:
         """The ledger and where the replay stands, versioned."""
         return ledger.encode(self._state)

@@ -64,10 +64,17 @@ def ending(event: Blocked | Expired) -> str:
     return f"{event.gate}|{event.code}" if isinstance(event, Blocked) else f"|{event.reason}"
 
 
+_keyed: tuple[Order | None, str] = (None, "")
+
+
 def order_key(order: Order) -> str:
-    """The same for each report of one state of an order, whenever it was told."""
-    told = msgspec.msgpack.encode(msgspec.structs.replace(order, updated_ns=0))
-    return hashlib.blake2b(told, digest_size=12).hexdigest()
+    """The same for each report of one state of an order, whenever it was told. The last one is kept."""
+    global _keyed
+    known = _keyed
+    if known[0] is not order:
+        told = msgspec.msgpack.encode(msgspec.structs.replace(order, updated_ns=0))
+        known = _keyed = (order, hashlib.blake2b(told, digest_size=12).hexdigest())
+    return known[1]
 
 
 def repair_key(repaired: Repaired) -> str:

@@ -23,7 +23,7 @@ def emit(turn: Turn, message: Emit) -> None:
         turn.undeliverable(message, fault)
         return
     turn.record(Generated(signal.id, signal.strategy, signal.symbol, signal))
-    turn.ctx.count(f"bus.signals.{SignalState.GENERATED.value}")
+    turn.ctx.count("bus.signals.GENERATED")
     evaluate(turn, turn.ledger.live[signal.id])
 
 

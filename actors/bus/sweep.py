@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from actors.bus.executions import settle
 from actors.bus.intake import evaluate, expire
-from actors.bus.ledger import Live
+from actors.bus.ledger import Ledger, Live
 from actors.bus.lessons import learn
+from actors.bus.settings import BusSettings
 from actors.bus.turn import Turn
 from actors.messages.signals import SignalStuck
 from runtime.message import Message
 from strategies.signal import SignalState
 
+_NEVER_NS = 1 << 62
 _MOST_DOUBLINGS = 3
 """How often the time until a signal is put to risk again doubles."""
 
@@ -30,6 +32,23 @@ def sweep(turn: Turn) -> None:
         _raise_stuck(turn, live)
         if live.state is SignalState.GENERATED or _unanswered(turn, live):
             evaluate(turn, live)
+
+
+def still_ns(ledger: Ledger, settings: BusSettings) -> int:
+    """Until when a sweep finds nothing to do where all open signals wait for the market; 0 if one doesn't."""
+    found = _NEVER_NS
+    for live in ledger.live.values():
+        order = live.order
+        if order is None or live.final_ns or live.ended is not None:
+            return 0
+        if live.state is SignalState.EXECUTING:
+            raised_ns = max(live.since_ns, order.ends_ns) + settings.stuck_executing_ns
+        elif order.flow is not None:
+            raised_ns = max(order.expires_ns, order.ends_ns) + settings.stuck_approved_ns
+        else:
+            return 0
+        found = found if live.stuck else min(found, raised_ns)
+    return found
 
 
 def reask(turn: Turn) -> None:

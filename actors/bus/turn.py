@@ -25,6 +25,7 @@ from actors.messages.signals import (
 from runtime import codec
 from runtime.behavior import Context
 from runtime.message import Message
+from strategies.signal import SignalState
 
 _PATIENT = (
     Generated,
@@ -45,6 +46,8 @@ _PATIENT = (
 """Events no money waits for: they may stand a few milliseconds until company comes."""
 
 _BODY_LIMIT = 65_536
+
+_COUNTED = {state: f"bus.signals.{state.value}" for state in SignalState}
 
 
 class Turn:
@@ -78,7 +81,7 @@ class Turn:
             self.violate(live.signal.id, target.value, f"after {live.state.value} may come {allowed}")
             return False
         self.record(event)
-        self.ctx.count(f"bus.signals.{target.value}")
+        self.ctx.count(_COUNTED[target])
         return True
 
     def violate(self, signal_id: str, asked: str, detail: str) -> None:
@@ -112,24 +115,28 @@ class Turn:
 def keys_of(event: Message) -> dict[str, str]:
     """The index entries of an event: signal, state, strategy, symbol, order, where it has them."""
     keys: dict[str, str] = {}
-    _put(keys, "signal", getattr(event, "signal_id", ""))
-    if isinstance(event, SignalEvent) and type(event) in STATE_OF:
-        keys["state"] = STATE_OF[type(event)].value
-    _put(keys, "strategy", getattr(event, "strategy", ""))
-    _put(keys, "symbol", getattr(event, "symbol", ""))
-    if isinstance(event, OrderChanged | LegPlanned | Adopted):
-        _put(keys, "symbol", event.order.symbol)
-        _put(keys, "order", event.order.client_id)
+    if signal_id := getattr(event, "signal_id", ""):
+        keys["signal"] = signal_id
+    if state := _STATES.get(type(event)):
+        keys["state"] = state
+    if strategy := getattr(event, "strategy", ""):
+        keys["strategy"] = strategy
+    symbol, order = getattr(event, "symbol", ""), ""
+    if isinstance(event, _ORDERED):
+        symbol, order = event.order.symbol or symbol, event.order.client_id
     elif isinstance(event, Filled):
-        _put(keys, "symbol", event.fill.symbol)
-        _put(keys, "order", event.fill.client_id)
+        symbol, order = event.fill.symbol or symbol, event.fill.client_id
     elif isinstance(event, Approved):
-        _put(keys, "order", event.order.client_id)
-    elif isinstance(event, Executing | Executed):
-        _put(keys, "order", event.client_id)
+        order = event.order.client_id
+    elif isinstance(event, _CARRIED_OUT):
+        order = event.client_id
+    if symbol:
+        keys["symbol"] = symbol
+    if order:
+        keys["order"] = order
     return keys
 
 
-def _put(keys: dict[str, str], key: str, value: str) -> None:
-    if value:
-        keys[key] = value
+_STATES: dict[type[Message], str] = {kind: state.value for kind, state in STATE_OF.items()}
+_ORDERED = (OrderChanged, LegPlanned, Adopted)
+_CARRIED_OUT = (Executing, Executed)

@@ -26,6 +26,8 @@ class Account:
         self._settings = settings
         self._state = state
         self._feed = feed
+        self._found: tuple[bool, bool, bool, str, list[str], str] | None = None
+        self._marked = ""
 
     def tell(self, ctx: Context) -> None:
         """Send the connection's state if it has changed or was last sent a while ago."""
@@ -89,5 +91,8 @@ class Account:
 
     def _mark(self) -> str:
         state = self._state
-        flags = f"{state.public_up}{state.private_up}{state.reconciled}"
-        return f"{flags}|{self.cash}|{','.join(state.unknown())}|{state.rules}"
+        found = (state.public_up, state.private_up, state.reconciled, str(self.cash), state.unknown(), state.rules)
+        if found != self._found:
+            public_up, private_up, reconciled, cash, unknown, rules = self._found = found
+            self._marked = f"{public_up}{private_up}{reconciled}|{cash}|{','.join(unknown)}|{rules}"
+        return self._marked

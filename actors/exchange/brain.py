@@ -14,6 +14,7 @@ from actors.exchange.admission import Admission
 from actors.exchange.adoption import ADOPT, Adoption
 from actors.exchange.execution import Execution
 from actors.exchange.feed import Feed, FeedDue
+from actors.exchange.flows.prices import NEVER_NS
 from actors.exchange.flows.runner import Flows
 from actors.exchange.flows.watching import Watched
 from actors.exchange.latch import Latch
@@ -155,6 +156,13 @@ class ExchangeBrain:
     def idle(self) -> bool:
         """Whether it is quiet, and neither in a panic nor waiting for the venue's state."""
         return self.quiet and not (self.state.panic or self.state.fetch_sent_ns)
+
+    def still_ns(self, now: int) -> int:
+        """Until when its timer has nothing to do but to tell how it stands, unless it hears something; 0: not known."""
+        state = self.state
+        if not state.live or state.unconfirmed or state.panic or state.fetch_sent_ns:
+            return 0
+        return min(self._execution.still_ns(), self._flows.still_ns(now), state.fetch_due_ns or NEVER_NS)
 
     @property
     def due_ns(self) -> int:

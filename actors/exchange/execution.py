@@ -9,6 +9,7 @@ import msgspec
 
 from actors.exchange import orders
 from actors.exchange.admission import Admission, Refusal
+from actors.exchange.flows.prices import NEVER_NS
 from actors.exchange.ledger import FillLedger
 from actors.exchange.orders import OrderEvent
 from actors.exchange.outbox import Outbox, signal_of
@@ -20,6 +21,7 @@ from exchanges.model.venue import VENUE_PORT, AmendOrder, CancelOrder, CommandRe
 from runtime.behavior import Context
 
 _UNSETTLED = (OrderStatus.SENT, OrderStatus.UNKNOWN)
+_RESTING = (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED)
 
 
 class Execution:
@@ -389,6 +391,18 @@ class Execution:
             self.cancel(tracked, reason, ctx)
         return len(chosen)
 
+    def still_ns(self) -> int:
+        """Until when orders that rest leave nothing to do; 0 if one is in another state, or something is asked."""
+        found = NEVER_NS
+        for tracked in self._state.active.values():
+            told = tracked.status in _RESTING and not tracked.waits_for_fills and tracked.amending is None
+            if not told or tracked.asking or tracked.outstanding or tracked.fills_due_ns:
+                return 0
+            expires_ns = 0 if tracked.cancel_reason else tracked.expires_ns
+            due = (expires_ns, tracked.cancel_due_ns, tracked.query_due_ns, tracked.resend_due_ns)
+            found = min(found, *filter(None, due), NEVER_NS)
+        return found
+
     def tick(self, ctx: Context) -> None:
         """Do what has fallen due."""
         for tracked in list(self._state.active.values()):
@@ -411,7 +425,7 @@ class Execution:
             self._send_again(tracked, ctx)
         if tracked.query_due_ns and now >= tracked.query_due_ns and not tracked.asking:
             self.ask(tracked, ctx)
-        resting = tracked.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED) and not tracked.waits_for_fills
+        resting = tracked.status in _RESTING and not tracked.waits_for_fills
         patient = settings.patient and tracked.order.time_in_force is TimeInForce.IOC
         if resting and not patient and tracked.expires_ns and now >= tracked.expires_ns and not tracked.cancel_reason:
             self.cancel(tracked, "expired while resting", ctx)

@@ -15,7 +15,7 @@ import msgspec
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import ConnectionState
 from actors.messages.orders import Watch, Watching
-from exchanges.model.market import MarketData, last_price
+from exchanges.model.market import Bar, MarketData, last_price
 from runtime.behavior import Context
 from runtime.lanes import Delivery
 from runtime.message import Message
@@ -107,13 +107,14 @@ class Feed:
         price = next(filter(None, map(last_price, reversed(data))), 0.0)
         if price:
             self.last[symbol] = price
+        newest = {type(each).__name__: each for each in data}
         counted = self._state.counted.setdefault(symbol, {})
         for told, count in Counter(map(_told, data)).items():
             counted[told] = counted.get(told, 0) + count
         for watcher in self._by_symbol.get(symbol, ()):
-            got = (each.seq for each in reversed(data) if not watcher.kinds or type(each).__name__ in watcher.kinds)
-            if not watcher.away and (seq := next(got, 0)):
-                watcher.sent[symbol] = seq
+            got = [each.seq for kind, each in newest.items() if not watcher.kinds or kind in watcher.kinds]
+            if got and not watcher.away:
+                watcher.sent[symbol] = max(got)
 
     def _conflate(self, watcher: _Watcher, data: MarketData, ctx: Context) -> None:
         """Send at once what comes after a pause; hold back what follows it closely."""
@@ -215,5 +216,4 @@ class Feed:
 
 def _told(data: MarketData) -> str:
     """What data are counted as: their kind, but bars that are still forming apart."""
-    kind = type(data).__name__
-    return "BarUpdate" if kind == "Bar" and not data.closed else kind  # type: ignore[attr-defined]
+    return "BarUpdate" if type(data) is Bar and not data.closed else type(data).__name__

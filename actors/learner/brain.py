@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from actors import names
 from actors.learner import feedback, fold, outcomes, report, rollback, stages, state
@@ -26,6 +27,13 @@ KINDS = fold.KINDS
 _TICK = "tick"
 _WATCHED = ("Trade", "Quote", "Bar", "Book")
 _NEVER = 1 << 62
+
+
+class Wait(NamedTuple):
+    """The first horizon of a symbol's signals, and when it was heard of last, in ns."""
+
+    horizon_ns: int
+    heard_ns: int
 
 
 class LearnerTick(Message):
@@ -113,21 +121,27 @@ class LearnerBrain:
             self._settle(data.symbol, ctx)
 
     def absorb(self, data: Sequence[MarketData]) -> None:
-        """Take in market data of one symbol, each as of when it was received; see ``due_ns`` for how many."""
+        """Take in market data of one symbol, each as of when it was received; see ``waits`` for how many."""
         track = self._state.tracks.setdefault(data[0].symbol, Track())
         if priced := [each for each in data if 0 < last_price(each) < math.inf]:
             track.extend(priced, self._settings.horizon_ns // 100)
 
-    def due_ns(self) -> int:
-        """The first moment at which market data, or that there are none, may lead to a lesson."""
-        held, settings = self._state, self._settings
-        due = _NEVER
+    @property
+    def silence_ns(self) -> int:
+        """How long a symbol may be silent before what waits for it is settled by the last price."""
+        return self._settings.silence_ns
+
+    def waits(self) -> dict[str, Wait]:
+        """What signals wait for, by symbol: market data or silence before that lead to no lesson."""
+        held, found = self._state, dict[str, Wait]()
         for signal_id, followed in held.pending.items():
             if signal_id not in held.lessons:
-                track = held.tracks.get(followed.symbol)
+                track, symbol = held.tracks.get(followed.symbol), followed.symbol
                 heard_ns = max(track.heard_ns if track else 0, followed.since_ns)
-                due = min(due, followed.entry_ns + settings.horizon_ns, heard_ns + settings.silence_ns)
-        return due
+                own = Wait(followed.entry_ns + self._settings.horizon_ns, heard_ns)
+                known = found.get(symbol, own)
+                found[symbol] = Wait(min(known.horizon_ns, own.horizon_ns), min(known.heard_ns, own.heard_ns))
+        return found
 
     def _due_of(self, symbol: str) -> int:
         """When the symbol's next horizon is reached; reckoned anew after each change."""

@@ -24,10 +24,20 @@ def fallen(kept: bytes, value: float, settings: LearnerSettings) -> tuple[bool, 
     Raises:
         SnapshotError: ``kept`` is not the state of a detector of this version of river.
     """
-    detector = revive(kept) if kept else _new(settings)
+    detector = _awake.pop(kept, None) or (revive(kept) if kept else _new(settings))
     detector.update(value)
     alarm = bool(detector.drift_detected)
-    return alarm, pickle.dumps(_new(settings) if alarm else detector, protocol=5)
+    detector = _new(settings) if alarm else detector
+    now_kept = pickle.dumps(detector, protocol=5)
+    _awake[now_kept] = detector
+    if len(_awake) > _AWAKE:
+        del _awake[next(iter(_awake))]
+    return alarm, now_kept
+
+
+_AWAKE = 256
+_awake: dict[bytes, Any] = {}
+"""Detectors by their state, so that the next value finds them as they are."""
 
 
 def revive(kept: bytes) -> Any:

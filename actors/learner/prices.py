@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import msgspec
@@ -39,44 +40,41 @@ class Track(msgspec.Struct):
         The history keeps one every ``spacing_ns`` at most.
         """
         times, prices, highs, lows = self.times, self.prices, self.highs, self.lows
+        last_ns, kept_ns = self.last_ns, times[-1] if times else -spacing_ns
         for each in data:
             at, price = moment(each), last_price(each)
-            if at < self.last_ns:
+            if at < last_ns:
                 continue
             high = low = price
             # A bar's own extremes, unless something newer than its beginning was seen already.
-            if type(each) is Bar and each.closed and each.ts_ns >= self.last_ns:
-                high, low = max(each.high, price), min(each.low, price)
-            self.last, self.last_ns = price, at
-            if times and at - times[-1] < spacing_ns:
+            if type(each) is Bar and each.closed and each.ts_ns >= last_ns:
+                high = each.high if each.high > price else price
+                low = each.low if each.low < price else price
+            self.last, last_ns = price, at
+            if at - kept_ns < spacing_ns:
                 highs[-1], lows[-1] = max(highs[-1], high), min(lows[-1], low)
                 continue
+            kept_ns = at
             times.append(at)
             prices.append(price)
             highs.append(high)
             lows.append(low)
         if len(times) > POINTS:
             del times[:-POINTS], prices[:-POINTS], highs[:-POINTS], lows[:-POINTS]
-        last = data[-1]
+        last, self.last_ns = data[-1], last_ns
         self.epoch, self.seq, self.heard_ns = last.epoch, last.seq, last.recv_ns
 
     def at(self, due_ns: int) -> tuple[int, float] | None:
         """The first known (time, price) at or after ``due_ns``."""
-        for time, price in zip(self.times, self.prices, strict=True):
-            if time >= due_ns:
-                return time, price
+        place = bisect_left(self.times, due_ns)
+        if place < len(self.times):
+            return self.times[place], self.prices[place]
         return (self.last_ns, self.last) if self.last_ns >= due_ns and self.last else None
 
     def range(self, after_ns: int, until_ns: int) -> tuple[float, float] | None:
         """The (lowest, highest) price between two moments, to within one spacing; ``None`` if none is known."""
-        found = [
-            (low, high)
-            for time, low, high in zip(self.times, self.lows, self.highs, strict=True)
-            if after_ns < time <= until_ns
-        ]
-        if not found:
-            return None
-        return min(low for low, _ in found), max(high for _, high in found)
+        first, end = bisect_right(self.times, after_ns), bisect_right(self.times, until_ns)
+        return (min(self.lows[first:end]), max(self.highs[first:end])) if first < end else None
 
     def complete(self) -> None:
         """Give a history from before extremes were kept its prices as extremes."""
@@ -86,4 +84,4 @@ class Track(msgspec.Struct):
 
 def moment(data: MarketData) -> int:
     """When the price of ``data`` held: a closed bar's close, else its timestamp."""
-    return data.ts_ns + data.interval_ns if isinstance(data, Bar) and data.closed else data.ts_ns
+    return data.ts_ns + data.interval_ns if type(data) is Bar and data.closed else data.ts_ns

@@ -169,12 +169,11 @@ class RiskBrain:
         """
         if looks:
             self._look(data, looks)
-        by_symbol: dict[str, list[MarketData]] = {}
-        for each in data:
-            by_symbol.setdefault(each.symbol, []).append(each)
-        for symbol, own in by_symbol.items():
+        symbols = {each.symbol for each in data}
+        for symbol in symbols if len(symbols) == 1 else dict.fromkeys(each.symbol for each in data):
+            own = data if len(symbols) == 1 else [each for each in data if each.symbol == symbol]
             prices = list(map(last_price, own))
-            if not all(0 < price < math.inf for price in prices):
+            if not (min(prices) > 0 and sum(prices) < math.inf):
                 own = [each for each, price in zip(own, prices, strict=True) if 0 < price < math.inf]
                 prices = list(map(last_price, own))
             if own:
@@ -204,14 +203,19 @@ class RiskBrain:
         symbol, price = held
         long = self._state.book.positions[symbol].quantity > 0
         found, best, at = looks[0], -math.inf, 0
+        prices = [last_price(each) if each.symbol == symbol else 0.0 for each in data]
         for look in looks:
-            for each in data[at : look + 1]:
-                if each.symbol == symbol:
-                    price = last_price(each) or price
+            for newer in prices[at : look + 1]:
+                price = newer or price
             at = look + 1
             if (worth := price if long else -price) > best:
                 found, best = look, worth
         return found
+
+    def still_ns(self, now: int) -> int:
+        """Until when its timer finds nothing to do, unless something is heard."""
+        granted = (order.until_ns for order in self._state.book.commitments.values() if not order.firm)
+        return min([(now // book.DAY_NS + 1) * book.DAY_NS, *granted])
 
     def bears(self, bands: Mapping[str, tuple[float, float]]) -> bool:
         """Whether no limit on losses is reached while the prices of what is held stay within these."""

@@ -58,7 +58,7 @@ class Market(msgspec.Struct):
     def extend(self, data: Sequence[MarketData], prices: Sequence[float], settings: RiskSettings) -> None:
         """Take in market data that imply these prices."""
         grid = settings.grid
-        times = [min(each.ts_ns, each.recv_ns) for each in data]
+        times = [each.ts_ns if each.ts_ns < each.recv_ns else each.recv_ns for each in data]
         self.regime.extend(times, prices, settings.regime)
         for _ in self.closes.extend(times, prices, grid.step_ns, grid.window + 1):
             continue

@@ -35,11 +35,14 @@ class Regime(msgspec.Struct):
 
     def extend(self, times: Sequence[int], prices: Sequence[float], settings: RegimeSettings) -> None:
         """Take in prices of these times, in ns."""
-        series, least = self.series, 2 / (settings.long + 1)
+        series, least, log = self.series, 2 / (settings.long + 1), math.log
+        closes, count, long = series.closes, self.count, self.long
         for closed in series.extend(times, prices, settings.grid_ns, settings.window + 1):
-            for before, after in pairwise(series.closes[-closed - 1 :]):
-                self.count += 1
-                self.long += max(1 / self.count, least) * (math.log(after / before) ** 2 - self.long)
+            for before, after in pairwise(closes[-closed - 1 :]):
+                count += 1
+                weight = 1 / count
+                long += (weight if weight > least else least) * (log(after / before) ** 2 - long)
+        self.count, self.long = count, long
 
     def label(self, settings: RegimeSettings) -> str:
         """The label as of the last step of the grid that has ended; ``UNKNOWN`` without enough of them."""
@@ -55,7 +58,7 @@ def _label(closes: list[float], long: float, settings: RegimeSettings) -> str:
     Average"), the net change over the sum of all changes in the window, reaches the bound.
     """
     squares = [math.log(after / before) ** 2 for before, after in pairwise(closes)]
-    path = sum(abs(after - before) for before, after in pairwise(closes))
+    path = sum([abs(after - before) for before, after in pairwise(closes)])
     volatile = sum(squares) / len(squares) > long
     trending = path > 0 and abs(closes[-1] - closes[0]) / path >= settings.trending
     return f"{'volatile' if volatile else 'quiet'}-{'trending' if trending else 'ranging'}"

@@ -120,13 +120,13 @@ class StrategyBrain(Parts):
         self.ctx = ctx
         hooks = self._hooks.get(type(message))  # type: ignore[arg-type]
         if hooks is not None:
-            self._data(message, hooks)
+            self._data(message, hooks, ctx.now)
             return
         handler = self._handlers.get(type(message))
         if handler is not None:
             handler(message)
 
-    def _data(self, data: Any, hooks: tuple[Hook, ...]) -> None:
+    def _data(self, data: Any, hooks: tuple[Hook, ...], now: int) -> None:
         """Show the strategy one piece of market data, unless it was seen before."""
         inlet = self.inlets.by_symbol.get(data.symbol)
         if inlet is None:
@@ -138,8 +138,8 @@ class StrategyBrain(Parts):
             return
         if (data.seq != inlet.seq + 1 or data.epoch != inlet.epoch) and not self._follows(inlet, data):
             return
-        if self._context.now >= self.performance.due_ns:
-            self.performance.sample(self._context.now, self.desk.positions, self.prices())
+        if now >= self.performance.due_ns:
+            self.performance.sample(now, self.desk.positions, self.prices())
         inlet.epoch, inlet.seq = data.epoch, data.seq
         self.ticks += 1
         desk = self.desk

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from heapq import heappop, heappush
+from collections.abc import Callable, Container, Mapping
+from heapq import heappop, heappush, heapreplace
 from typing import Any
 
 from actors.names import BUS
@@ -24,18 +24,24 @@ _PERIODIC = ("tick", "sweep")
 class Seat:
     """One brain and what it has subscribed to: kinds of records, of one symbol or (empty) of all."""
 
-    __slots__ = ("behavior", "context", "kinds", "name", "peers", "symbol")
+    __slots__ = ("behavior", "context", "kinds", "name", "peers", "receive", "symbol")
 
     def __init__(
         self, name: str, behavior: Behavior, kinds: tuple[str, ...], peers: tuple[str, ...], symbol: str = ""
     ) -> None:
         self.name, self.behavior, self.peers, self.symbol = name, behavior, peers, symbol
         self.kinds = frozenset(kinds)
+        self.receive = behavior.receive
         self.context: DirectContext
 
     def watches(self, name: str) -> bool:
         """Whether it is told that ``name`` is there; ``strategy/*`` stands for many."""
         return any(peer == name or (peer.endswith("*") and name.startswith(peer[:-1])) for peer in self.peers)
+
+
+def failure(seat: Seat, message: object, error: Exception) -> BacktestError:
+    """What ends the run when a brain raises: a session sets the message aside, research is better told at once."""
+    return BacktestError(f"{seat.name} failed on {type(message).__name__}: {error}")
 
 
 class DirectContext:
@@ -49,8 +55,9 @@ class DirectContext:
 
     def send(self, to: str, message: Message, *, eager: bool = False, delivery: Delivery = Delivery.ALL) -> None:
         driver = self._driver
-        if to in driver.seats:
-            driver.queue.append((to, message, self.name))
+        seat = driver.seats.get(to)
+        if seat is not None:
+            driver.queue.append((seat, message, self.name))
         elif to.startswith("@"):
             driver.ports[self.name](message)
         else:
@@ -94,13 +101,19 @@ class Driver:
         quiet: whether nothing is under way anywhere. Timers in ``_PERIODIC`` that would fire again and again then fire
             once, at the last time before something else happens that they would have fired at anyway.
         written: gets each record when it is committed, with its event. Nobody keeps it.
+        still: where it is not quiet, until when those timers find nothing to do all the same.
     """
 
-    def __init__(self, quiet: Callable[[], bool], written: Callable[[Entry, Message], None]) -> None:
+    def __init__(
+        self,
+        quiet: Callable[[], bool],
+        written: Callable[[Entry, Message], None],
+        still: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.now = 0
         self.seats: dict[str, Seat] = {}
         self.ports: dict[str, Callable[[Message], None]] = {}
-        self.queue: deque[tuple[str, Message, str]] = deque()
+        self.queue: deque[tuple[Seat, Message, str]] = deque()
         self.head = 0
         """The number of the last record."""
         self.recorded: list[tuple[Entry, Message, Mapping[str, str]]] = []
@@ -108,7 +121,7 @@ class Driver:
         self.timers: dict[tuple[str, str], int] = {}
         self.counts: Counter[str] = Counter()
         self.handled = 0
-        self.quiet, self._written = quiet, written
+        self.quiet, self._written, self._still = quiet, written, still
         self.planned: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         """A heap of what happens and when, the periodic timers aside."""
         self._ticks: list[tuple[int, int, str, str, Message, int]] = []
@@ -127,15 +140,16 @@ class Driver:
     def start(self, now: int) -> None:
         """Start every brain: an empty past, everyone there."""
         self.now = now
-        for name in self.seats:
-            self.queue.append((name, Started(EPOCH, False), name))
+        seats = self.seats.values()
+        for seat in seats:
+            self.queue.append((seat, Started(EPOCH, False), seat.name))
         self.drain()
-        for name, seat in self.seats.items():
+        for seat in seats:
             for peer in self.seats:
                 if seat.watches(peer):
-                    self.queue.append((name, PeerUp(peer, EPOCH), peer))
-        for name in self.seats:
-            self.queue.append((name, CaughtUp(0), BUS))
+                    self.queue.append((seat, PeerUp(peer, EPOCH), peer))
+        for seat in seats:
+            self.queue.append((seat, CaughtUp(0), BUS))
         self.drain()
 
     # -- time ------------------------------------------------------------------------------
@@ -158,18 +172,22 @@ class Driver:
     def _due(self, number: int, name: str, key: str, message: Message) -> None:
         if self.timers.get((name, key)) == number:
             del self.timers[name, key]
-            self.queue.append((name, message, name))
+            self.queue.append((self.seats[name], message, name))
 
     def period(self, name: str) -> tuple[int, int]:
         """When the periodic timer of a brain is due next, and its period."""
         return next(((due, period) for due, _, owner, _, _, period in self._ticks if owner == name), (NEVER, 1))
 
-    def advance(self, until: int) -> None:
-        """Let all happen that is due before ``until``."""
+    def advance(self, until: int, *, settled: bool = False) -> None:
+        """Let all happen that is due before ``until``.
+
+        Args:
+            settled: stop when nothing is under way, and nothing is due any more but periodic timers.
+        """
         heap, ticks = self.planned, self._ticks
         while True:
             if ticks and (not heap or ticks[0][:2] < heap[0][:2]):
-                if ticks[0][0] >= until:
+                if ticks[0][0] >= until or (settled and not (heap and heap[0][0] < until) and self.quiet()):
                     break
                 self._tick(min(until, heap[0][0]) if heap else until)
             elif heap and heap[0][0] < until:
@@ -181,12 +199,18 @@ class Driver:
                 break
 
     def _tick(self, before: int) -> None:
-        """Fire the next periodic timer, or put it off to its last turn before ``before`` if nothing needs it."""
-        due, number, name, key, message, period = heappop(self._ticks)
-        turns = (before - 1 - due) // period if period > 0 else 0
-        if turns > 0 and self.quiet():
-            heappush(self._ticks, (due + turns * period, number, name, key, message, period))
-            return
+        """Fire the next periodic timer, after putting those off to their last turn before ``before`` that can wait."""
+        ticks = self._ticks
+        due, number, name, key, message, period = ticks[0]
+        if before - due > period > 0:
+            end = before if self.quiet() else min(before, self._still())
+            while end - due > period > 0:
+                due += (end - 1 - due) // period * period
+                heapreplace(ticks, (due, number, name, key, message, period))
+                due, number, name, key, message, period = ticks[0]
+            if due >= before:
+                return
+        heappop(ticks)
         self.now = max(self.now, due)
         self._due(number, name, key, message)
         self.drain()
@@ -195,20 +219,33 @@ class Driver:
 
     def deliver(self, to: str, message: Message, sender: str) -> None:
         """Put a message into the queue."""
-        self.queue.append((to, message, sender))
+        self.queue.append((self.seats[to], message, sender))
 
-    def drain(self) -> None:
+    def drain(self, seats: Container[Seat] | None = None) -> None:
         """Handle what waits, and what that leads to at the same moment.
+
+        Args:
+            seats: up to the first message that is for another than these.
 
         Raises:
             BacktestError: a brain raised; for a strategy's own code the text says which hook.
         """
-        queue, seats, recorded = self.queue, self.seats, self.recorded
+        queue, recorded, now = self.queue, self.recorded, self.now
+        handled = 0
         while queue:
-            to, message, sender = queue.popleft()
-            self.hand(seats[to], message, sender)
+            if seats is not None and queue[0][0] not in seats:
+                break
+            seat, message, sender = queue.popleft()
+            context = seat.context
+            context.now, context.sender = now, sender
+            try:
+                seat.receive(message, context)
+            except Exception as error:
+                raise failure(seat, message, error) from error
+            handled += 1
             if recorded:
                 self._commit()
+        self.handled += handled
 
     def hand(self, seat: Seat, message: Message, sender: str) -> None:
         """Have a brain handle a message now.
@@ -219,10 +256,9 @@ class Driver:
         context = seat.context
         context.now, context.sender = self.now, sender
         try:
-            seat.behavior.receive(message, context)
+            seat.receive(message, context)
         except Exception as error:
-            # A session sets such a message aside and goes on; research is better told at once.
-            raise BacktestError(f"{seat.name} failed on {type(message).__name__}: {error}") from error
+            raise failure(seat, message, error) from error
         self.handled += 1
 
     def _commit(self) -> None:
@@ -232,5 +268,5 @@ class Driver:
             self._written(entry, event)
             for seat in self._listeners.get(type(event).__name__, ()):
                 if not seat.symbol or keys.get("symbol") == seat.symbol:
-                    queue.append((seat.name, entry, BUS))
+                    queue.append((seat, entry, BUS))
         recorded.clear()

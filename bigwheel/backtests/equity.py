@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from operator import sub
 
 import numpy as np
 import pyarrow as pa
@@ -64,7 +64,7 @@ class Equity:
         held, count = self._held, len(times)
         if any(name != symbol for name, _ in held) or not count or not self.due(times[0]):
             return False
-        if any(after - before < self._sample_ns for before, after in pairwise(times)):
+        if count > 1 and min(map(sub, times[1:], times)) < self._sample_ns:
             return False
         if self._times and self._times[-1] >= times[0]:
             return False

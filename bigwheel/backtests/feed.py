@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import chain, repeat
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast, final
+
+import msgspec
 
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.intake import playable, take_in
@@ -25,7 +27,8 @@ _SAMPLE = 2_000
 """Rows that tell on which steps an instrument's prices and sizes lie."""
 
 
-class Opening(NamedTuple):
+@final
+class Opening(msgspec.Struct, frozen=True, gc=False):
     """The first price of a bar, at its beginning, and the bar. For the venue alone, which tells nothing too early."""
 
     symbol: str
@@ -173,9 +176,9 @@ class Feed:
         """The bars of one symbol: none begins before the one before it is over."""
         for window in self.stream.windows():
             (batch,) = window.batches
-            bars = batch.messages()
-            opened = zip(repeat(batch.series.symbol), batch.numbers("open").tolist(), bars, strict=False)
-            begun = zip(batch.numbers("ts_ns").tolist(), map(Opening._make, opened), strict=True)
+            bars = cast("list[Bar]", batch.messages())
+            opened = map(Opening, repeat(batch.series.symbol), batch.numbers("open").tolist(), bars)
+            begun = zip(batch.numbers("ts_ns").tolist(), opened, strict=True)
             ended = zip(batch.due_ns.tolist(), bars, strict=True)
             yield list(chain.from_iterable(zip(begun, ended, strict=True)))
 

@@ -7,7 +7,7 @@ data that reach it. The same data taken one by one lead to the same decisions at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -16,9 +16,9 @@ from actors.exchange.brain import ExchangeBrain
 from actors.learner.brain import LearnerBrain
 from actors.risk.book import DAY_NS
 from actors.risk.brain import RiskBrain
-from bigwheel.backtests.driver import NEVER, Driver, Seat
+from bigwheel.backtests.driver import NEVER, Driver, Seat, failure
 from bigwheel.backtests.feed import Item, Opening
-from exchanges.model.market import MarketData, last_price
+from exchanges.model.market import Bar, MarketData, Ticker, last_price
 
 _BANDS = (0.05, 0.01, 0.002)
 """How far prices may move, as a fraction, before it is asked again whether a limit on losses is near."""
@@ -35,13 +35,79 @@ class Audience(NamedTuple):
     learner: bool
 
 
+class Bounds(NamedTuple):
+    """Of one symbol: between which last prices no limit on losses is reached, and between which all is carried."""
+
+    low: float
+    high: float
+    lowest: float
+    highest: float
+
+
+def _beyond(bounds: Mapping[str, Bounds], item: MarketData | Opening) -> bool:
+    """Whether a piece of data leaves the bounds of its symbol."""
+    known = bounds.get(item.symbol)
+    if known is None:
+        return False
+    low, high, lowest, highest = known
+    if type(item) is Bar:
+        return not (low <= item.close <= high and lowest < item.low and item.high < highest)
+    if isinstance(item, Opening | Ticker):
+        return not lowest < (item.mark if isinstance(item, Ticker) else item.price) < highest
+    price = last_price(item)
+    return price > 0 and not (low <= price <= high and lowest < price < highest)
+
+
+class Due:
+    """When the learner may have something to say while data are passed over; ``ns`` is when to look into it next.
+
+    A horizon is reached by data of its symbol. That a symbol has been silent for long is for the learner's timer to
+    find.
+    """
+
+    def __init__(self, learner: LearnerBrain, items: Sequence[Item], start: int) -> None:
+        self._items, self._start, self._silence_ns = items, start, learner.silence_ns
+        waits = learner.waits()
+        self._horizons = {symbol: wait.horizon_ns for symbol, wait in waits.items()}
+        self._heard = {symbol: wait.heard_ns for symbol, wait in waits.items()}
+        self._next()
+
+    def _next(self) -> None:
+        silent = (heard_ns + self._silence_ns for heard_ns in self._heard.values())
+        self.ns = min(*self._horizons.values(), *silent, NEVER, NEVER)
+
+    def silent(self, place: int) -> bool:
+        """Whether a symbol may have been silent for too long before the data at ``place`` came."""
+        at = self._items[place][0]
+        for symbol, heard_ns in self._heard.items():
+            if at > heard_ns + self._silence_ns:
+                heard_ns = self._heard[symbol] = max(heard_ns, self._last(symbol, place))
+                if at > heard_ns + self._silence_ns:
+                    return True
+        self._next()
+        return False
+
+    def _last(self, symbol: str, place: int) -> int:
+        """When the lull brought the last price of a symbol."""
+        for at, item in reversed(self._items[self._start : place]):
+            if item.symbol == symbol and not isinstance(item, Opening) and last_price(item) > 0:
+                return at
+        return 0
+
+    def reached(self, at: int, symbol: str) -> bool:
+        """Whether data of a symbol reach a horizon."""
+        return at >= self._horizons.get(symbol, NEVER)
+
+
 class Lull:
     """Passes over data as far as a lull lasts.
 
     Args:
         exchanges: the connections' brains by venue.
-        passed: takes data into the venues' books and the tables.
-        carries: whether it is sure that nothing is liquidated by a piece of data.
+        passed: takes data into the venues' books and the tables; without the openings also by symbol.
+        carried: between which prices of a symbol it is sure that nothing is liquidated.
+        announced: takes in what a ticker says of funding, which may then fall due while the lull lasts.
+        alone: the symbol, if there is but one.
     """
 
     def __init__(
@@ -50,11 +116,13 @@ class Lull:
         exchanges: dict[str, ExchangeBrain],
         risk: RiskBrain,
         learner: LearnerBrain,
-        passed: Callable[[Sequence[Item]], None],
-        carries: Callable[[MarketData | Opening], bool],
+        passed: Callable[[Sequence[Item], Mapping[str, Sequence[MarketData]]], None],
+        carried: Callable[[str], tuple[float, float]],
+        announced: Callable[[Ticker], None],
+        alone: str,
     ) -> None:
         self._driver, self._exchanges, self._risk, self._learner = driver, exchanges, risk, learner
-        self._passed, self._carries = passed, carries
+        self._passed, self._carried, self._announced, self._alone = passed, carried, announced, alone
         self._audiences: dict[tuple[str, type], Audience] = {}
         self._revision = -1
 
@@ -64,48 +132,70 @@ class Lull:
         One that leads to a message of a strategy or the learner is the last of them.
         """
         driver, until = self._driver, self._until()
-        bands = self._bands() if until else None
-        if bands is None:
+        bounds = self._bounds() if until else None
+        if bounds is None:
             return start
-        planned, audiences, due_ns = driver.planned, self._audiences, self._learner.due_ns()
-        end = min(start + _MOST, len(items))
+        planned, queue, audiences = driver.planned, driver.queue, self._audiences
+        due, taught, end = Due(self._learner, items, start), start, min(start + _MOST, len(items))
         for place in range(start, end):
             at, item = items[place]
-            if at >= until or (planned and planned[0][0] < at):
+            if at >= until or (planned and planned[0][0] < at) or (bounds and _beyond(bounds, item)):
                 end = place
                 break
-            if bands and not self._carries(item):
+            if at >= due.ns and due.silent(place):
                 end = place
                 break
-            if isinstance(item, Opening):
-                continue
-            if bands and item.symbol in bands:
-                low, high = bands[item.symbol]
-                if not low <= (last_price(item) or low) <= high:
-                    end = place
-                    break
-            audience = audiences.get((item.symbol, type(item))) or self._audience(item)
-            driver.now = at
-            for seat in audience.strategies:
-                driver.hand(seat, item, audience.sender)
-            if driver.queue or at >= due_ns:
-                self._answered(items, start, place)
-                return place + 1
-        self._absorb(items[start:end])
+            if type(item) is not Opening:
+                audience = audiences.get((item.symbol, type(item))) or self._audience(item)
+                driver.now = at
+                if type(item) is Ticker:
+                    self._announced(item)
+                for seat in audience.strategies:
+                    context = seat.context
+                    context.now, context.sender = at, audience.sender
+                    try:
+                        seat.receive(item, context)
+                    except Exception as error:
+                        raise failure(seat, item, error) from error
+                driver.handled += len(audience.strategies)
+                if queue:
+                    self._said(items, start, place, taught)
+                    return place + 1
+                if at >= due.ns and due.reached(at, item.symbol):
+                    taught = self._teach(items, taught, place)
+                    if queue:
+                        self._absorb(items[start:taught], taught - start)
+                        driver.drain()
+                        return taught
+                    due = Due(self._learner, items, taught)
+        self._absorb(items[start:end], taught - start)
         return end
 
-    def _answered(self, items: Sequence[Item], start: int, place: int) -> None:
-        """Let everyone else catch up with a strategy that may have something to say, and then hear it."""
+    def _said(self, items: Sequence[Item], start: int, place: int, taught: int) -> None:
+        """Let everyone else catch up with a strategy that has something to say, and then hear it."""
         driver = self._driver
         said = list(driver.queue)
         driver.queue.clear()
-        if said:
-            self._absorb(items[start:place])
-            driver.advance(items[place][0])
-            start = place
-        self._absorb(items[start : place + 1], answered=True)
+        self._absorb(items[start:place], taught - start)
+        driver.advance(items[place][0])
+        self._absorb(items[place : place + 1], 1)
+        self._answer(items[place][1])
         driver.queue.extend(said)
         driver.drain()
+
+    def _teach(self, items: Sequence[Item], start: int, place: int) -> int:
+        """Let the learner catch up, with the data at ``place`` as the last; returns the place after it.
+
+        A lesson goes to the bus and, journaled, back to the learner. Nobody else need be there as long as nothing
+        more comes of it.
+        """
+        driver = self._driver
+        driver.now = items[place][0]
+        for data in self._by_symbol(items[start:place]).values():
+            self._learn(data)
+        self._answer(items[place][1])
+        driver.drain((driver.seats[names.BUS], driver.seats[names.LEARNER]))
+        return place + 1
 
     # -- how long it lasts -----------------------------------------------------------------
 
@@ -121,15 +211,19 @@ class Lull:
         asked = min(brain.due_ns or NEVER for brain in brains)
         return min(asked, (driver.now // DAY_NS + 1) * DAY_NS)
 
-    def _bands(self) -> dict[str, tuple[float, float]] | None:
-        """Between which prices of what is held no limit on losses is reached; ``None`` if that is not sure."""
+    def _bounds(self) -> dict[str, Bounds] | None:
+        """Between which prices of what is held nothing happens by itself; ``None`` if that is not sure.
+
+        No limit on losses is reached, and nothing is liquidated.
+        """
         prices = self._risk.held
         if not prices:
             return {}
+        carried = {symbol: self._carried(symbol) for symbol in prices}
         for width in _BANDS:
             bands = {symbol: (price * (1 - width), price * (1 + width)) for symbol, price in prices.items()}
             if self._risk.bears(bands):
-                return bands
+                return {symbol: Bounds(*band, *carried[symbol]) for symbol, band in bands.items()}
         return None
 
     def _audience(self, data: MarketData) -> Audience:
@@ -144,29 +238,45 @@ class Lull:
 
     # -- afterwards ------------------------------------------------------------------------
 
-    def _absorb(self, items: Sequence[Item], *, answered: bool = False) -> None:
-        """Bring everyone but the strategies up to date; the last piece of data the learner may answer."""
+    def _absorb(self, items: Sequence[Item], taught: int) -> None:
+        """Bring everyone but the strategies up to date; of the first ``taught`` pieces the learner knows already."""
         if not items:
             return
-        driver = self._driver
-        driver.now = items[-1][0]
-        self._passed(items)
-        by_symbol: dict[str, list[MarketData]] = {}
-        for _, item in items:
-            if not isinstance(item, Opening):
-                by_symbol.setdefault(item.symbol, []).append(item)
+        self._driver.now = items[-1][0]
+        by_symbol = self._by_symbol(items)
+        self._passed(items, by_symbol)
         self._look(by_symbol)
         for symbol, data in by_symbol.items():
             self._exchanges[symbol.partition(":")[0]].absorb(data)
-            followed = self._for(data, "learner")
-            last = followed.pop() if answered and followed and followed[-1] is items[-1][1] else None
-            if followed:
-                self._learner.absorb(followed)
-            if last is not None:
-                driver.hand(driver.seats[names.LEARNER], last, names.exchange_of(symbol))
+        if taught < len(items):
+            for data in (self._by_symbol(items[taught:]) if taught else by_symbol).values():
+                self._learn(data)
+
+    def _by_symbol(self, items: Sequence[Item]) -> dict[str, list[MarketData]]:
+        """What is known to more than the venue."""
+        found: dict[str, list[MarketData]] = {}
+        if self._alone:
+            if alone := [item for _, item in items if type(item) is not Opening]:
+                found[self._alone] = alone
+            return found
+        for _, item in items:
+            if not isinstance(item, Opening):
+                found.setdefault(item.symbol, []).append(item)
+        return found
+
+    def _learn(self, data: list[MarketData]) -> None:
+        if followed := self._for(data, "learner"):
+            self._learner.absorb(followed)
+
+    def _answer(self, item: MarketData | Opening) -> None:
+        """Hand the learner a piece of data that it may say something about."""
+        if not isinstance(item, Opening) and self._audience(item).learner:
+            self._driver.hand(self._driver.seats[names.LEARNER], item, names.exchange_of(item.symbol))
 
     def _for(self, data: list[MarketData], who: str) -> list[MarketData]:
         """What of a symbol's data is sent to risk or to the learner."""
+        if len(set(map(type, data))) == 1:
+            return data if getattr(self._audience(data[0]), who) else []
         told = {kind: getattr(self._audience(each), who) for kind, each in {type(each): each for each in data}.items()}
         return [each for each in data if told[type(each)]]
 
@@ -174,11 +284,16 @@ class Lull:
         """Bring the risk supervisor up to date, with the looks its timer would have taken on the way."""
         told = [self._for(data, "risk") for data in by_symbol.values()]
         data = told[0] if len(told) == 1 else sorted(chain.from_iterable(told), key=lambda each: each.recv_ns)
+        if not data:
+            return
+        if not self._risk.held:
+            self._risk.absorb(data)
+            return
         looks, turn = [], -1
         due, period = self._driver.period(names.RISK)
         # The timer comes round before data that are there a turn later than those before; where nothing is held it
         # has nothing to note.
-        for place, each in enumerate(data if self._risk.held else ()):
+        for place, each in enumerate(data):
             passed = (each.recv_ns - 1 - due) // period
             if passed > turn:
                 turn = passed

@@ -22,18 +22,19 @@ class Prices:
     def extend(self, symbol: str, bars: Sequence[Bar]) -> None:
         """Take closed bars of a symbol."""
         rows, each = self._rows.setdefault(symbol, []), self._each.setdefault(symbol, 1)
-        room = self._room.get(symbol, 0)
-        for bar in bars:
-            if room:
-                last = rows[-1]
-                last[2], last[3], last[4] = max(last[2], bar.high), min(last[3], bar.low), bar.close
-                room -= 1
-                continue
-            if len(rows) == MOST:
-                rows = self._rows[symbol] = [_merged(rows[at : at + 2]) for at in range(0, MOST, 2)]
-                each = self._each[symbol] = each * 2
-            rows.append([bar.ts_ns, bar.open, bar.high, bar.low, bar.close])
-            room = each - 1
+        room, place = self._room.get(symbol, 0), 0
+        while place < len(bars):
+            if not room:
+                if len(rows) == MOST:
+                    rows = self._rows[symbol] = [_merged(rows[at : at + 2]) for at in range(0, MOST, 2)]
+                    each = self._each[symbol] = each * 2
+                bar, room = bars[place], each
+                rows.append([bar.ts_ns, bar.open, bar.high, bar.low, bar.close])
+            own, last = bars[place : place + room], rows[-1]
+            last[2] = max(last[2], max([bar.high for bar in own]))
+            last[3] = min(last[3], min([bar.low for bar in own]))
+            last[4] = own[-1].close
+            room, place = room - len(own), place + len(own)
         self._room[symbol] = room
 
     def rows(self) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from bigwheel.backtests.accruals import Rate
 from bigwheel.backtests.conduct import conduct
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Feed
+from bigwheel.backtests.garbage import seldom_collected
 from bigwheel.backtests.instruments import instruments
 from bigwheel.backtests.interruption import account
 from bigwheel.backtests.outcomes import Settled
@@ -87,7 +88,8 @@ def played(roster: Roster, params: Mapping[str, Any], data: Path, span: tuple[in
     with Feed(data, lineup.settings.symbols, *span, traders=lineup.traders) as feed:
         session = prepared(lineup, feed, data, told)
         try:
-            span = _run(session, feed)
+            with seldom_collected():
+                span = _run(session, feed)
         except KeyboardInterrupt as stop:
             owners = [member.owner for member in lineup.members]
             raise Interruption(account(session, owners, stop)) from stop

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -39,7 +39,7 @@ from bigwheel.backtests.prices import Prices
 from bigwheel.backtests.venue import BacktestVenue
 from conf import Settings
 from exchanges.model.instrument import Instrument
-from exchanges.model.market import Bar, MarketData
+from exchanges.model.market import Bar, MarketData, Ticker
 from exchanges.paper.settings import PaperSettings
 from runtime.lanes import Delivery
 from runtime.lifecycle import Entry
@@ -74,7 +74,7 @@ class Session:
         paper = told.paper
         listed = [each for own in told.instruments.values() for each in own]
         self.ledger = Ledger(paper.balance * len(told.instruments), listed, told.intervals)
-        self.driver = Driver(self._quiet, self._written)
+        self.driver = Driver(self._quiet, self._written, self._still)
         self.prices = Prices()
         self.counts: Counter[str] = Counter()
         self._closes: dict[str, float] = {}
@@ -86,17 +86,29 @@ class Session:
         }
         self._exchanges: dict[str, ExchangeBrain] = {}
         self._strategies: list[StrategyBrain] = []
+        self._bus = BusBrain(times(settings))
         self._risk, self._learner = RiskBrain(limits(settings)), LearnerBrain(terms(settings))
         self._assemble(cast)
         self.conduct = told.conduct
-        # A lull moves market and strategies together; data on their way, and marks of the venue's own, are none of it.
-        self._lulls = told.lulls and not told.conduct.latency.feed_ns and not told.conduct.marked
-        self._lull = Lull(self.driver, self._exchanges, self._risk, self._learner, self._passed, self._carries)
+        # A lull moves market and strategies together; data on their way are none of it.
+        self._lulls = told.lulls and not told.conduct.latency.feed_ns
+        symbols = [each.symbol for each in listed]
+        self._alone = symbols[0] if len(symbols) == 1 else ""
+        self._lull = Lull(
+            self.driver,
+            self._exchanges,
+            self._risk,
+            self._learner,
+            self._passed,
+            self._carried,
+            self._announced,
+            self._alone,
+        )
 
     def _assemble(self, cast: Sequence[Cast]) -> None:
         settings, driver = self.settings, self.driver
         connections = [names.exchange(venue) for venue in self.venues]
-        driver.seat(Seat(names.BUS, BusBrain(times(settings)), (), (names.RISK,)))
+        driver.seat(Seat(names.BUS, self._bus, (), (names.RISK,)))
         driver.seat(Seat(names.RISK, self._risk, RISK_KINDS, (names.BUS, *connections)))
         driver.seat(Seat(names.LEARNER, self._learner, LEARNER_KINDS, (names.BUS, *connections)))
         for venue in self.venues:
@@ -128,6 +140,17 @@ class Session:
         """Whether nothing is under way: no signal, no order, no flow."""
         return not self.ledger.under_way and all(brain.quiet for brain in self._exchanges.values())
 
+    def _still(self) -> int:
+        """Until when brains have nothing to do by themselves, as where orders rest; 0 if that isn't known."""
+        now = self.driver.now
+        waits = self._learner.waits().values()
+        return min(
+            self._bus.still_ns(),
+            self._risk.still_ns(now),
+            *(brain.still_ns(now) for brain in self._exchanges.values()),
+            *(wait.heard_ns + self._learner.silence_ns for wait in waits),
+        )
+
     # -- the run ---------------------------------------------------------------------------
 
     def start(self, first_ns: int) -> None:
@@ -142,11 +165,22 @@ class Session:
         """Let the data arrive, each at its time."""
         place = 0
         while place < len(items):
-            passed = self._lull.take(items, place) if self._lulls and self._quiet() else place
+            passed = self._pass(items, place)
             if passed == place:
                 self._one(*items[place])
                 passed += 1
             place = passed
+
+    def _pass(self, items: Sequence[Item], place: int) -> int:
+        """Pass over data from ``place`` on as far as nothing is under way; returns the place after them."""
+        if not self._lulls:
+            return place
+        if not self._quiet():
+            # What is under way may end before the data come.
+            self.driver.advance(items[place][0], settled=True)
+            if not self._quiet():
+                return place
+        return self._lull.take(items, place)
 
     def _one(self, at_ns: int, item: MarketData | Opening) -> None:
         """Let time pass until ``at_ns``, and what is known then arrive."""
@@ -157,29 +191,31 @@ class Session:
         driver.drain()
         self._told(at_ns, item)
 
-    def _passed(self, items: Sequence[Item]) -> None:
+    def _passed(self, items: Sequence[Item], by_symbol: Mapping[str, Sequence[MarketData]]) -> None:
         """Take in what nobody has anything to do about."""
-        if not all(type(item) is Bar or type(item) is Opening for _, item in items):
+        if self.conduct.marked or not all(_barred(data) for data in by_symbol.values()):
             for at_ns, item in items:
                 self._venue(item.symbol).move(item.symbol, (item,))
                 self._told(at_ns, item)
             return
+        if self._alone:
+            for symbol, bars in by_symbol.items():
+                self._bars(symbol, bars)
+            self._venue(self._alone).move(self._alone, [item for _, item in items])
+            return
         moves: dict[str, list[MarketData | Opening]] = {}
-        for _, item in items:
+        for at_ns, item in items:
             moves.setdefault(item.symbol, []).append(item)
-        if len(moves) == 1:
-            self._bars(items[0][1].symbol, [item for _, item in items if type(item) is Bar])
-        else:
-            for at_ns, item in items:
-                if type(item) is Bar:
-                    self._closes[item.symbol] = item.close
-                    self._told(at_ns, item)
-            self._closes.clear()
+            if isinstance(item, Bar):
+                self._closes[item.symbol] = item.close
+                self._told(at_ns, item)
+        self._closes.clear()
         for symbol, own in moves.items():
             self._venue(symbol).move(symbol, own)
 
-    def _bars(self, symbol: str, bars: Sequence[Bar]) -> None:
+    def _bars(self, symbol: str, data: Sequence[MarketData]) -> None:
         """Note bars of one symbol while no other has any."""
+        bars = [bar for bar in data if type(bar) is Bar]
         self.counts["Bar"] += len(bars)
         self.prices.extend(symbol, bars)
         times = [bar.recv_ns for bar in bars]
@@ -229,9 +265,13 @@ class Session:
         """The price that ``symbol`` is valued at."""
         return self._venue(symbol).mark(symbol)
 
-    def _carries(self, item: MarketData | Opening) -> bool:
-        """Whether it is sure that nothing is liquidated by a piece of data."""
-        return self._venue(item.symbol).carries(item)
+    def _carried(self, symbol: str) -> tuple[float, float]:
+        """Between which prices of a symbol it is sure that nothing is liquidated."""
+        return self._venue(symbol).carried(symbol)
+
+    def _announced(self, ticker: Ticker) -> None:
+        """Take in what a ticker says of funding."""
+        self._venue(ticker.symbol).announced(ticker)
 
     def _venue(self, symbol: str) -> BacktestVenue:
         return self.venues[symbol.partition(":")[0]]
@@ -240,3 +280,8 @@ class Session:
         """What rows of equity are valued at: the mark, or the close of a bar that the venue is still to be told of."""
         close = self._closes.get(symbol)
         return self._venue(symbol).price(symbol) if close is None else close
+
+
+def _barred(data: Sequence[MarketData]) -> bool:
+    """Whether data are bars and nothing else."""
+    return set(map(type, data)) == {Bar}

@@ -21,7 +21,7 @@ from bigwheel.backtests.walk import Walk, Watching
 from exchanges.commands import result
 from exchanges.matching.record import NOTHING, Changes
 from exchanges.model.instrument import Instrument
-from exchanges.model.market import Bar, MarketData, Ticker, last_price
+from exchanges.model.market import Bar, MarketData, Ticker
 from exchanges.model.venue import (
     BalanceReport,
     Command,
@@ -98,16 +98,17 @@ class BacktestVenue:
             return
         changes = self._end_bar(data) if isinstance(data, Bar) else self.books.take(data)
         if isinstance(data, Ticker):
-            self._accruals.heard(data)
+            self.announced(data)
         self._floor.hear(data)
         self._floor.changed(changes)
 
-    def carries(self, data: MarketData | Opening) -> bool:
-        """Whether it is sure that the account carries what it holds at all prices of a piece of data."""
-        if isinstance(data, Bar):
-            return self.books.engine.carries(data.symbol, data.low, data.high)
-        price = data.price if isinstance(data, Opening) else last_price(data)
-        return not price or self.books.engine.carries(data.symbol, price, price)
+    def announced(self, ticker: Ticker) -> None:
+        """Take in what a ticker says of funding."""
+        self._accruals.heard(ticker)
+
+    def carried(self, symbol: str) -> tuple[float, float]:
+        """Between which prices of a symbol it is sure that the account carries what it holds."""
+        return self.books.engine.carried(symbol)
 
     def move(self, symbol: str, data: Sequence[MarketData | Opening]) -> None:
         """Let data move a market in which no order works; the connection is told of them otherwise."""
@@ -115,10 +116,9 @@ class BacktestVenue:
         while data and walk is not None and walk.moved:
             self._pass(data[0])
             data, walk = data[1:], self._walks.get(symbol)
-        moves = [each.price if isinstance(each, Opening) else each for each in data]
-        bars: list[Bar | float] = [each for each in moves if isinstance(each, Bar | float)]
-        if data and symbol in self._walks and len(bars) == len(moves) and self.books.barred(symbol):
-            self.books.pass_bars(symbol, bars)
+        books = self.books
+        if data and symbol in self._walks and books.barred(symbol) and set(map(type, data)) <= {Bar, Opening}:
+            books.pass_bars(symbol, [each.price if type(each) is Opening else each for each in data])
             self._passed(symbol, data[-1])
             return
         for each in data:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -164,13 +165,15 @@ class Walk:
     def _failing(self, leg: _Leg) -> list[float]:
         """Where it has to be looked next whether what is held is carried."""
         engine, symbol = self._floor.books.engine, self.bar.symbol
-        if engine.carries(symbol, *sorted((self._price, leg.price))) or engine.markets[symbol].marked:
+        lowest, highest = engine.carried(symbol)
+        if engine.markets[symbol].marked or lowest == math.inf:
+            return []  # trades don't make the mark, or nothing is known
+        if lowest < min(self._price, leg.price) and max(self._price, leg.price) < highest:
             return []
         falls, now = leg.taker is Side.SELL, Decimal(repr(self._price))
         least = now + leg.taker.sign * self._instrument.tick_at(now)
-        edges = [Decimal(repr(found.low if falls else found.high)) for found in engine.carried(symbol)]
-        beyond = [self._instrument.round_price(edge, leg.taker.opposite) for edge in edges]
-        return [float(min(edge, least) if falls else max(edge, least)) for edge in beyond]
+        edge = self._instrument.round_price(Decimal(repr(lowest if falls else highest)), leg.taker.opposite)
+        return [float(min(edge, least) if falls else max(edge, least))]
 
     def _reach(self, stage: int, price: float, part: float) -> None:
         """Stand at a price that is waited for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.bars import path
 from exchanges.matching.checks import check_amend, check_margin, check_order, reserve_paid
-from exchanges.matching.liquidation import Carried, Liquidator, forced
+from exchanges.matching.liquidation import Liquidator, forced
 from exchanges.matching.liquidity import DepthModel, Level
 from exchanges.matching.market import Market
 from exchanges.matching.matcher import Matcher
@@ -336,18 +337,22 @@ class MatchingEngine:
                 self._close_out(account, now_ns, changes)
         return self._settle(changes) if changes else NOTHING
 
+    def carried(self, symbol: str) -> tuple[float, float]:
+        """Between which prices ``symbol`` may be traded while it is sure that nothing is liquidated."""
+        market, count = self._market(symbol), self._matcher.execution_count
+        low, high = -math.inf, math.inf
+        for account in self.accounts.values() if market.instrument.maintenance_rate else ():
+            if account.position(symbol).quantity:
+                if self._liquidator.failing(account, market, count):
+                    return math.inf, -math.inf
+                lowest, highest = self._liquidator.carried(account, market, count)
+                low, high = max(low, lowest), min(high, highest)
+        return low, high
+
     def carries(self, symbol: str, low: float, high: float) -> bool:
         """Whether it is sure that nothing is liquidated while ``symbol`` is traded from ``low`` to ``high``."""
-        market, count = self._market(symbol), self._matcher.execution_count
-        if not market.instrument.maintenance_rate:
-            return True
-        return all(self._liquidator.safe(each, market, count, low, high) for each in self.accounts.values())
-
-    def carried(self, symbol: str) -> list[Carried]:
-        """Between which marks it is known that accounts carry what they hold of ``symbol``."""
-        market, count = self._market(symbol), self._matcher.execution_count
-        known = (self._liquidator.range(account, market, count) for account in self.accounts.values())
-        return [found for found in known if found is not None]
+        lowest, highest = self.carried(symbol)
+        return lowest < low and high < highest
 
     def _close_out(self, account: Account, now_ns: int, changes: Changes) -> None:
         """Cancel the account's orders for perpetuals, then close its positions until the rest can be carried."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
@@ -19,8 +20,8 @@ _SLACK = 1e-9
 """What a range of prices is narrowed by, as a fraction, because it is kept in floats."""
 
 
-class Carried(NamedTuple):
-    """Marks between which an account's only perpetual is carried, while nothing but its mark has changed."""
+class _Carried(NamedTuple):
+    """Marks between which an account's perpetual is carried, while nothing but marks within such ranges has changed."""
 
     executions: int
     wallet: Decimal
@@ -41,57 +42,55 @@ class Liquidator:
 
     def __init__(self, markets: Mapping[str, Market], mark: Callable[[str], Decimal]) -> None:
         self._markets, self._mark = markets, mark
-        self._carried: dict[tuple[str, str], Carried] = {}
+        self._carried: dict[tuple[str, str], _Carried] = {}
 
     def failing(self, account: Account, market: Market, executions: int) -> bool:
         """Whether the account holds the market's perpetual and can't carry what it holds.
 
-        ``executions`` is the engine's count of executions and payments: as long as it stays, an account's only
-        perpetual is carried within a known range of marks, and nothing has to be summed up.
+        ``executions`` is the engine's count of executions and payments: as long as it stays, an account's perpetuals
+        are carried within known ranges of marks, and nothing has to be summed up.
         """
         symbol = market.instrument.symbol
         position = account.positions.get(symbol)
         if position is None or not position.quantity:
             return False
         mark = float(market.marked) or market.external.last_price
-        if self.carries(account, market, executions, mark, mark):
+        low, high = self.carried(account, market, executions)
+        if low < mark < high:
             return False
         if self.short_of_margin(account):
             return True
-        self._keep(account, position, market, executions)
+        self._keep(account, executions)
         return False
 
-    def carries(self, account: Account, market: Market, executions: int, low: float, high: float) -> bool:
-        """Whether it is known that the account carries the market's perpetual at all marks from ``low`` to ``high``."""
-        known = self.range(account, market, executions)
-        return known is not None and known.low < low and high < known.high
-
-    def range(self, account: Account, market: Market, executions: int) -> Carried | None:
-        """The marks between which the market's perpetual is carried, where that is known and trades make the mark."""
+    def carried(self, account: Account, market: Market, executions: int) -> tuple[float, float]:
+        """Between which marks it is known that the account carries the market's perpetual; none if it isn't known."""
         known = self._carried.get((account.name, market.instrument.symbol))
-        stale = known is None or known.executions != executions or known.wallet != account.wallet
-        return None if stale else known
+        if known is None or known.executions != executions or known.wallet != account.wallet:
+            return math.inf, -math.inf
+        return known.low, known.high
 
-    def safe(self, account: Account, market: Market, executions: int, low: float, high: float) -> bool:
-        """Whether it is sure that nothing of the account's is liquidated at marks from ``low`` to ``high``."""
-        if not account.position(market.instrument.symbol).quantity:
-            return True
-        return not self.failing(account, market, executions) and self.carries(account, market, executions, low, high)
+    def _keep(self, account: Account, executions: int) -> None:
+        """Note within which marks the account carries what it holds, where that is perpetuals alone.
 
-    def _keep(self, account: Account, position: Position, market: Market, executions: int) -> None:
-        """Note within which marks the position is carried, where it is all that the account holds."""
-        if any(held.quantity and held is not position for held in account.positions.values()):
+        Each mark may move by the same share of itself, whatever the others do. Who leaves its range is looked at anew,
+        and with it all of them.
+        """
+        held = [position for position in account.positions.values() if position.quantity]
+        margined = account.perpetuals()
+        rates = {position.symbol: self._markets[position.symbol].instrument.steepest for position in margined}
+        if len(margined) < len(held) or not all(rates.values()):
             return
-        mark, instrument = self._price(position), market.instrument
-        rate = max((tier.rate for tier in instrument.maintenance_tiers), default=instrument.maintenance_rate)
-        spare = account.equity(self._mark) - self.required(position)
+        spare = account.equity(self._mark) - sum(map(self.required, margined), ZERO)
         # A move of the mark by d takes at most |q| d of the equity, and adds at most |q| d rate to the margin.
-        room = float(spare / (abs(position.quantity) * (_ONE + rate)) - instrument.tick_at(mark))
-        low, high = float(mark) - room, float(mark) + room
-        wallet = account.wallet
-        self._carried[account.name, position.symbol] = Carried(
-            executions, wallet, low * (1 + _SLACK) if low > 0 else low, high * (1 - _SLACK)
-        )
+        stake = sum((abs(p.quantity) * self._price(p) * (_ONE + rates[p.symbol]) for p in margined), ZERO)
+        for position in margined:
+            mark = self._price(position)
+            room = float(spare * mark / stake - self._markets[position.symbol].instrument.tick_at(mark))
+            low, high = float(mark) - room, float(mark) + room
+            self._carried[account.name, position.symbol] = _Carried(
+                executions, account.wallet, low * (1 + _SLACK) if low > 0 else low, high * (1 - _SLACK)
+            )
 
     def _price(self, position: Position) -> Decimal:
         """The mark, or the entry price where there is none yet."""

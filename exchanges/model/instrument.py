@@ -101,6 +101,11 @@ class Instrument(Message):
     maintenance_rate: Decimal = Decimal(0)
     maintenance_tiers: tuple[MarginTier, ...] = ()
 
+    @property
+    def steepest(self) -> Decimal:
+        """The most that the maintenance margin grows by, for each unit that the position's value does."""
+        return max((tier.rate for tier in self.maintenance_tiers), default=self.maintenance_rate)
+
     def maintenance(self, value: Decimal) -> Decimal:
         """The maintenance margin of a position of that value: each part of it at the rate of its tier.
 

@@ -90,6 +90,8 @@ class Ticker(MarketData, array_like=True, gc=False):
 
 def last_price(data: MarketData) -> float:
     """The price this piece of data implies: trade price, close, or mid (0.0 if it has none)."""
+    if type(data) is Bar:
+        return data.close
     if isinstance(data, Trade):
         return data.price
     if isinstance(data, Bar):

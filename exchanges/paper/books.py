@@ -174,22 +174,23 @@ class PaperBooks:
         """Whether bars are all that was heard about ``symbol``, and no order of ours rests in it."""
         return self._seen.get(symbol) == {Bar} and not self.resting(symbol)
 
-    def pass_bars(self, symbol: str, moves: Sequence[Bar | float]) -> None:
+    def pass_bars(self, symbol: str, moves: Sequence[MarketData | float]) -> None:
         """What ``open_bar`` (a price) and ``take`` (a closed bar) do, one after the other, where ``barred``.
 
-        Of all but the last two nothing is left but the number of trades that a bar stands for.
+        Of all but the last nothing is left but the number of trades that a bar stands for.
         """
-        external = self.engine.markets[symbol].external
-        early, late = moves[:-2], moves[-2:]
+        *early, late = moves
         if early:
-            last = early[-1]
-            passed = sum(1 if type(each) is float else TRADES for each in early)
-            external.passed(passed, last.close if isinstance(last, Bar) else last)
-        for each in late:
-            if isinstance(each, Bar):
-                self.take(each)
-            else:
-                self.open_bar(symbol, each)
+            openings = list(map(type, early)).count(float)
+            last = next((each.close for each in reversed(early) if isinstance(each, Bar)), 0.0)
+            self._prices[symbol] = last or self._prices[symbol]
+            external, before = self.engine.markets[symbol].external, early[-1]
+            passed = openings + (len(early) - openings) * TRADES
+            external.passed(passed, before if isinstance(before, float) else last)
+        if isinstance(late, MarketData):
+            self.take(late)
+        else:
+            self.open_bar(symbol, late)
 
     def _moved(self, data: MarketData, seen: set[type[MarketData]]) -> Changes:
         engine = self.engine

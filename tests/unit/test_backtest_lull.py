@@ -26,7 +26,9 @@ from actors.risk.settings import RiskSettings
 from bigwheel.backtests import run as running
 from bigwheel.backtests.result import BacktestResult
 from bigwheel.backtests.roster import Strategies
+from bigwheel.backtests.session import Session
 from exchanges.matching.engine import MatchingEngine
+from exchanges.model.flow import Bracket, Conditional, Direction, Rest, Trigger
 from exchanges.model.market import Bar, MarketData, Quote, Trade, last_price
 from exchanges.paper.books import PaperBooks
 from exchanges.paper.settings import PaperSettings
@@ -184,6 +186,89 @@ def test_a_limit_on_losses_stops_it_at_the_same_moment(
     fast, slow = both_ways(monkeypatch, data=tmp_path, symbols=BTC, config={"risk": limits})
     assert "trading_state" in set(fast.signals["gate"].to_pylist()), "no limit was reached, so nothing was shown"
     assert_same(fast, slow)
+
+
+def test_bars_of_two_perpetuals_that_are_held_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    minute_bars(tmp_path, "BTCUSDT", 8, 300, 30_000.0, 0.0005, START)
+    minute_bars(tmp_path, "ETHUSDT", 9, 300, 2_000.0, 0.0005, START)
+    fast, slow = both_ways(monkeypatch, data=tmp_path, symbols=[BTC, ETH])
+    held = dict[str, float]()
+    most = 0
+    for row in fast.fills.to_pylist():
+        held[row["symbol"]] = held.get(row["symbol"], 0.0) + row["quantity"] * (1 if row["side"] == "buy" else -1)
+        most = max(most, sum(abs(quantity) > 1e-9 for quantity in held.values()))
+    assert most == 2, "they were never held together, so nothing was shown"
+    assert_same(fast, slow)
+    assert fast.summary["messages"] < 0.75 * slow.summary["messages"]
+
+
+def test_tickers_with_marks_and_funding_among_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    minute_bars(tmp_path, "BTCUSDT", 4, 500, 30_000.0, 0.001, START)
+    numbers = np.arange(1, 40)
+    columns = {
+        "ts_ns": START + numbers * 12 * MINUTE - 17 * SECOND,
+        "symbol": ["BTCUSDT"] * len(numbers),
+        "mark": 30_000.0 + numbers,
+        "index": np.full(len(numbers), 30_000.0),
+        "funding_rate": 0.0001 * numbers,
+        # Some announce a payment that falls due before the next ticker comes, some the one after it.
+        "funding_ns": START + np.where(numbers % 3, numbers * 12 + 7, numbers * 12 + 19) * MINUTE,
+    }
+    pq.write_table(pa.table(columns), tmp_path / "marks.parquet")
+    fast, slow = both_ways(monkeypatch, data=tmp_path, symbols=BTC)
+    assert fast.fills.num_rows > 10 and fast.payments.num_rows > 0
+    assert fast.payments.to_pylist() == slow.payments.to_pylist()
+    assert_same(fast, slow)
+
+
+class Patient(Strategy):
+    """Has orders wait in the book, and exits behind them: each kind of flow in turn."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on_bar(self, bar: Bar) -> None:
+        self.count += 1
+        if self.count % 12 == 11 and self.count // 12 % 4:
+            self.exit("its time is over")
+        if self.count % 12:
+            return
+        price, kind = Decimal(str(bar.close)), self.count // 12 % 4
+        below = (price * Decimal("0.9998")).quantize(Decimal("0.1"))
+        if kind == 0:
+            self.buy(0.8, "rests", limit_price=below, ttl=90.0, flow=Rest(lifetime_ns=70 * SECOND))
+        elif kind == 1:
+            self.buy(0.8, "limit", limit_price=below, ttl=45.0)
+        elif kind == 2:
+            trigger = Trigger(price=below, direction=Direction.BELOW)
+            self.buy(0.8, "waits", flow=Conditional(triggers=(trigger,), lifetime_ns=100 * SECOND))
+        else:
+            exits = {"take_profit": below * Decimal("1.002"), "stop_loss": below * Decimal("0.999")}
+            self.buy(0.8, "bracket", flow=Bracket(**exits, lifetime_ns=80 * SECOND))
+
+
+def test_where_orders_rest_timers_that_find_nothing_are_put_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 240
+    closes = walk(11, count, 30_000.0, 0.0004)
+    opens = np.concatenate([[30_000.0], closes[:-1]])
+    columns = {
+        "ts_ns": START + np.arange(count) * 10 * SECOND,
+        "open": opens,
+        "high": np.maximum(opens, closes),
+        "low": np.minimum(opens, closes),
+        "close": closes,
+        "volume": np.full(count, 40.0),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "BTCUSDT.parquet")
+    told: dict[str, Any] = {"data": tmp_path, "symbols": BTC}
+    fast = bigwheel.backtest(Patient, **told)
+    monkeypatch.setattr(Session, "_still", lambda self: 0)
+    slow = bigwheel.backtest(Patient, **told)
+    assert len([row for row in fast.orders.to_pylist() if row["status"] == "filled"]) > 4
+    assert_same(fast, slow)
+    assert fast.summary["messages"] < 0.6 * slow.summary["messages"]
 
 
 # -- the parts -----------------------------------------------------------------------------

@@ -9,6 +9,9 @@ from exchanges.model.flow import Direction, Source, Trigger
 from exchanges.model.market import Book, MarketData, Quote, Ticker, last_price
 from exchanges.model.order import Side
 
+NEVER_NS = 1 << 62
+"""A moment that doesn't come."""
+
 
 class Prices:
     """Not part of a snapshot: what was seen before a crash is no price to act on.
@@ -43,13 +46,20 @@ class Prices:
 
     def absorb(self, data: Sequence[MarketData]) -> None:
         """Remember what many pieces of data say, each as of when it was received: of each kind the newest prices."""
-        newest: dict[type[MarketData], MarketData] = {}
-        for each in data:
-            if last_price(each) > 0 or isinstance(each, Ticker):
-                newest.pop(type(each), None)
-                newest[type(each)] = each
-        for each in newest.values():
+        left, newest = {type(each) for each in data}, list[MarketData]()
+        for each in reversed(data):
+            if type(each) in left and (last_price(each) > 0 or isinstance(each, Ticker)):
+                left.discard(type(each))
+                newest.append(each)
+                if not left:
+                    break
+        for each in reversed(newest):
             self.take(each, each.recv_ns)
+
+    def stale_ns(self, now: int) -> int:
+        """When the next of the prices that are known becomes too old to act on."""
+        ends = (at + self._age_ns + 1 for _, at in self._seen.values())
+        return min((end for end in ends if end > now), default=NEVER_NS)
 
     def _put(self, symbol: str, source: Source, price: float, now: int) -> None:
         if price > 0:

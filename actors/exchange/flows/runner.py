@@ -22,7 +22,7 @@ from actors.exchange.flows.moves import (
     wind_down,
     working,
 )
-from actors.exchange.flows.prices import Prices
+from actors.exchange.flows.prices import NEVER_NS, Prices
 from actors.exchange.flows.rules import next_move
 from actors.exchange.flows.state import FlowState, Leg, Stop
 from actors.exchange.flows.watching import Watched, concerns, watched
@@ -33,7 +33,7 @@ from actors.exchange.state import ConnectionState, TrackedOrder
 from actors.messages.control import TradingState
 from actors.messages.orders import FlowEnded, LegPlanned, LegRefused
 from actors.messages.signals import ApprovedOrder, Withdraw
-from exchanges.model.flow import Bracket, Chase, Conditional, Role, protects
+from exchanges.model.flow import Bracket, Chase, Conditional, Iceberg, Oco, Rest, Role, protects
 from exchanges.model.instrument import Instrument
 from exchanges.model.market import MarketData
 from exchanges.model.order import Order, TimeInForce
@@ -190,6 +190,26 @@ class Flows:
     def absorb(self, data: Sequence[MarketData]) -> None:
         """Take in data of one symbol while there is no flow."""
         self._prices.absorb(data)
+
+    def still_ns(self, now: int) -> int:
+        """Until when no flow does anything, unless something is heard; 0 if that isn't known."""
+        flows = self._state.flows.values()
+        if not flows:
+            return NEVER_NS
+        if not all(map(self._waits, flows)):
+            return 0
+        return min(self._prices.stale_ns(now), *(flow.frame.ends_ns for flow in flows))
+
+    def _waits(self, flow: FlowState) -> bool:
+        """Whether it has an order in the book, or a price to wait for, and else nothing to do."""
+        kind = flow.frame.flow
+        if flow.asked or flow.done or flow.fired or flow.stop is not None:
+            return False
+        last = self._state.find(flow.legs[-1].client_id) if flow.legs else None
+        rests = last is not None and not last.status.final
+        if protects(kind) or flow.entered_ns:
+            return rests or (not isinstance(kind, Bracket | Oco) or kind.take_profit is None)
+        return rests if isinstance(kind, Rest | Iceberg) else isinstance(kind, Conditional) and not flow.legs
 
     def run(self, ctx: Context) -> None:
         """Bring every flow on as far as it goes now."""

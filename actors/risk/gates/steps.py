@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 
 from actors.messages.signals import Step
 from actors.risk.case import Case
 
 Gate = Callable[[Case], Step]
+
+_READING = Context(prec=10, rounding=ROUND_HALF_EVEN)
 
 
 def passed(name: str, seen: dict[str, str]) -> Step:
@@ -29,7 +31,7 @@ def limited(
 
 def short(value: Decimal) -> str:
     """At most ten significant digits, plainly written: for reading, not for reckoning."""
-    return format(Decimal(f"{value:.10g}").normalize(), "f")
+    return format(_READING.normalize(value), "f")
 
 
 def yes(value: bool) -> str:
