@@ -101,7 +101,8 @@ def select(
             rows.append(row)
             if len(rows) == limit:
                 break
-    return rows
+    # A signal may have gone a step further since its place was read: the session writes on.
+    return sorted(rows, key=lambda row: row.changed_ns, reverse=True)
 
 
 def _newest(journal: History, state: str, symbol: str, strategy: str, since_ns: int) -> Iterator[Record]:

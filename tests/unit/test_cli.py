@@ -6,6 +6,8 @@ import json
 import time
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +28,7 @@ from actors.messages.signals import (
 )
 from actors.risk.settings import HighTrack
 from bigwheel.cli.run import Wanted, configure
+from bigwheel.queries import select
 from exchanges.model.order import OrderStatus
 from runtime.journal.store import LmdbJournal
 from runtime.message import Message
@@ -117,6 +120,28 @@ def ids(*arguments: str | Path) -> list[str]:
 
 def test_signals_come_the_one_that_changed_last_first(store: Path) -> None:
     assert ids("--store", store) == [OPEN.id, LATE.id, DENIED.id, DONE.id]
+
+
+def test_a_signal_that_goes_on_while_it_is_read_has_its_place_by_what_is_told_of_it(store: Path) -> None:
+    scribe = Scribe(store)
+    scribe.ts += 100 * SECOND
+    read = scribe.journal.read
+    grown: list[str] = []
+
+    def growing(*given: Any, **told: Any) -> Any:
+        """The late signal's story goes on while the rows are put together."""
+        if told.get("value") == LATE.id and not grown:
+            grown.append(LATE.id)
+            scribe.write(Learned(LATE.id, LATE.strategy, LATE.symbol, 2, 0.001), "learner")
+            scribe.journal.commit()
+        return read(*given, **told)
+
+    with mock.patch.object(scribe.journal, "read", growing):
+        rows = select(scribe.journal)
+    scribe.close()
+    assert grown
+    assert [row.signal.id for row in rows] == [LATE.id, OPEN.id, DENIED.id, DONE.id]
+    assert rows[0].state == "LEARNED"
 
 
 @pytest.mark.parametrize(
