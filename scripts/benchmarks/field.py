@@ -61,17 +61,17 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 
 def _bars(plan: Plan, folder: Path) -> list[dict[str, Any]]:
-    return _rates("bars", alternating(plan.engines, _task(folder, "bars", plan.rows), plan.rounds))
+    return rates("bars", alternating(plan.engines, _task(folder, "bars", plan.rows), plan.rounds))
 
 
 def _trades(plan: Plan, folder: Path) -> list[dict[str, Any]]:
     engines = plan.among(OURS, "nautilus")
-    return _rates("trades", alternating(engines, _task(folder, "trades", plan.rows), plan.rounds))
+    return rates("trades", alternating(engines, _task(folder, "trades", plan.rows), plan.rounds))
 
 
 def _quotes(plan: Plan, folder: Path) -> list[dict[str, Any]]:
     engines = plan.among(OURS, "nautilus")
-    return _rates("quotes", alternating(engines, _task(folder, "quotes", plan.rows), plan.rounds))
+    return rates("quotes", alternating(engines, _task(folder, "quotes", plan.rows), plan.rounds))
 
 
 def _memory(plan: Plan, folder: Path) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ def _grid(plan: Plan, folder: Path) -> list[dict[str, Any]]:
     """All pairs, on as many processes as the engine takes, so on no core of its own."""
     bars = min(plan.rows, GRID_BARS)
     task = Task("grid", write(folder, "bars", bars), write(folder, "bars", SHORT), pairs=PAIRS)
-    return _rates("grid", alternating(plan.among(OURS, "vectorbt"), task, plan.rounds, pinned=False))
+    return rates("grid", alternating(plan.among(OURS, "vectorbt"), task, plan.rounds, pinned=False))
 
 
 PARTS: dict[str, Callable[[Plan, Path], list[dict[str, Any]]]] = {
@@ -106,7 +106,7 @@ def _task(folder: Path, kind: str, rows: int) -> Task:
     return Task(kind, write(folder, kind, rows), write(folder, kind, SHORT))
 
 
-def _rates(part: str, field: list[Found]) -> list[dict[str, Any]]:
+def rates(part: str, field: list[Found]) -> list[dict[str, Any]]:
     """A row for each engine; ``ratio`` says how many times Bigwheel's rate its own is, best to best."""
     ours = next((found.best for found in field if found.engine == OURS and not found.absent), None)
     return [_rate(part, found, ours) for found in field]

@@ -98,7 +98,8 @@ def _grid(task: Task, data: str) -> Outcome:
             progress=look,
             **_terms(task),
         ).table
-    return Outcome(*(pc.sum(table[name]).as_py() for name in ("events", "trades", "final_equity")), max(spent))
+    events, trips, equity = (pc.sum(table[name]).as_py() for name in ("events", "trades", "final_equity"))
+    return Outcome(events, trips, equity, max(spent))
 
 
 def _terms(task: Task) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """An environment for each engine, made when it is first asked for, from a lock of its own.
 
-Their dependencies need not go together with each other's, nor with Bigwheel's, and one that can't be had keeps none of the
-others away.
+Their dependencies need not go together with each other's, nor with Bigwheel's, and one that can't be had keeps none of
+the others away.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ from rich.table import Table
 
 LACKS = {
     "bigwheel": "-",
-    "nautilus": "gates, sizing, lessons, journal records (it has events, latency, and risk checks of its own)",
-    "backtrader": "quotes, limits on risk, latency, exact money, records",
-    "backtesting": "trades and quotes, limits on risk, latency, exact money, records, several symbols",
-    "vectorbt": "events (columns at once, no strategy that is asked), limits on risk, latency, exact money, records",
+    "nautilus": "limits on exposure and loss, sizing, lessons, journal (it has events, latency, checks of single orders)",
+    "backtrader": "quotes, limits on risk, latency, exact money, journal",
+    "backtesting": "trades and quotes, limits on risk, latency, exact money, journal, several symbols",
+    "vectorbt": "events (columns at once, no strategy that is asked), limits on risk, latency, exact money, journal",
 }
 """What an engine does not do of what Bigwheel does. Fees were on in all of them, latency in none."""
 
@@ -64,8 +64,7 @@ def _memory(rows: list[dict[str, Any]]) -> Table:
     table = Table("engine", *[f"{length:,} bars" for length in lengths], "longest / shortest", title=TITLES["memory"])
     for engine in dict.fromkeys(row["engine"] for row in rows):
         found = {row["rows"]: row for row in rows if row["engine"] == engine}
-        peaks = [found[length].get("figure") for length in lengths]
-        cells = ["absent" if peak is None else f"{peak:,.0f}" for peak in peaks]
-        growth = "" if None in peaks else f"{peaks[-1] / peaks[0]:.2f}"
-        table.add_row(engine, *cells, growth)
+        cells = [f"{found[length]['figure']:,.0f}" if "figure" in found[length] else "absent" for length in lengths]
+        first, last = (found[length].get("figure") for length in (lengths[0], lengths[-1]))
+        table.add_row(engine, *cells, f"{last / first:.2f}" if first and last else "")
     return table
