@@ -66,14 +66,17 @@ def alternating(engines: Sequence[str], task: Task, rounds: int, *, pinned: bool
     """
     found = [Found(engine) for engine in engines]
     for number in range(rounds):
-        for each in found:
-            if not each.absent:
-                try:
-                    each.runs.append(told(each.engine, task, _core(number) if pinned else -1))
-                except Absent as error:
-                    each.absent = str(error)
-                    each.runs.clear()
-                    print(f"   {each.engine} is absent: {error}", file=sys.stderr)
+        for each in (engine for engine in found if not engine.absent):
+            try:
+                run = told(each.engine, task, _core(number) if pinned else -1)
+            except Absent as error:
+                each.absent = str(error)
+                each.runs.clear()
+                print(f"   {each.engine} is absent: {error}", file=sys.stderr)
+                continue
+            each.runs.append(run)
+            spent = run.read_s + run.run_s
+            print(f"   round {number + 1}, {each.engine}: {spent:.2f} s of {run.wall_s:.2f} s", file=sys.stderr)
     return found
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 LACKS = {
     "bigwheel": "-",
-    "nautilus": "limits on exposure and loss, sizing, lessons, journal (it has events, latency, checks of single orders)",
+    "nautilus": "limits on exposure and loss, sizing, lessons, journal (it has events, latency, checks of an order)",
     "backtrader": "quotes, limits on risk, latency, exact money, journal",
     "backtesting": "trades and quotes, limits on risk, latency, exact money, journal, several symbols",
     "vectorbt": "events (columns at once, no strategy that is asked), limits on risk, latency, exact money, journal",
