@@ -108,14 +108,16 @@ def _task(folder: Path, kind: str, rows: int) -> Task:
 
 def rates(part: str, field: list[Found]) -> list[dict[str, Any]]:
     """A row for each engine; ``ratio`` says how many times Bigwheel's rate its own is, best to best."""
-    ours = next((found.best for found in field if found.engine == OURS and not found.absent), None)
+    ours = next((found.best for found in field if found.engine == OURS and found.runs), None)
     return [_rate(part, found, ours) for found in field]
 
 
 def _rate(part: str, found: Found, ours: float | None) -> dict[str, Any]:
     named = {"name": f"field: {part}, {found.engine}", "part": part, "engine": found.engine, "unit": "rows/s"}
     if found.absent:
-        return {**named, "absent": found.absent}
+        named["absent"] = found.absent
+    if not found.runs:
+        return named
     last = found.runs[-1]
     return {
         **named,

@@ -114,7 +114,7 @@ def test_rates_are_of_the_whole_time_from_the_file_to_the_outcome() -> None:
 def test_a_run_that_fails_is_absent_with_the_last_thing_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess[str]([], 1, "", "Traceback ...\nImportError: no module named numba\n\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(Absent, match=r"^ImportError: no module named numba$"):
+    with pytest.raises(Absent, match=r"^its process ended with 1: ImportError: no module named numba$"):
         rounds.told("bigwheel", Task("bars", "", ""), 0)
 
 
@@ -200,6 +200,12 @@ def test_the_table_shows_each_engine_beside_ours_and_an_absent_one_with_its_reas
     theirs = next(line for line in lines if "backtesting 1.0" in line)
     assert [cell.strip() for cell in theirs.split("│")[2:7]] == ["1,000", "1,000", "4", "1,333", "3"]
     assert any("nautilus" in line and "absent: no such package" in line for line in lines)
+
+
+def test_rounds_before_an_engine_failed_count_and_the_failure_is_shown() -> None:
+    rows = field.rates("bars", [rounds.Found("vectorbt", [told(1.0)], "its process ended with -9")])
+    assert rows[0]["figure"] == 1_000.0
+    assert "after 1 rounds absent: its process ended with -9" in " ".join(shown(rows).split())
 
 
 def test_without_ours_there_is_no_ratio() -> None:

@@ -17,7 +17,7 @@ TIMEOUT_S = 3_600.0
 
 @dataclass
 class Found:
-    """What the rounds of one engine have given; ``absent`` says why there are none.
+    """What the rounds of one engine have given; ``absent`` says why there are none, or no more.
 
     Rates are rows a second of processor time, from the file to the outcome.
     """
@@ -71,12 +71,12 @@ def alternating(engines: Sequence[str], task: Task, rounds: int, *, pinned: bool
                 run = told(each.engine, task, _core(number) if pinned else -1)
             except Absent as error:
                 each.absent = str(error)
-                each.runs.clear()
-                print(f"   {each.engine} is absent: {error}", file=sys.stderr)
+                print(f"   round {number + 1}, {each.engine} is absent: {error}", file=sys.stderr)
                 continue
             each.runs.append(run)
             spent = run.read_s + run.run_s
-            print(f"   round {number + 1}, {each.engine}: {spent:.2f} s of {run.wall_s:.2f} s", file=sys.stderr)
+            about = f"{spent:.2f} s of {run.wall_s:.2f} s, {run.peak_kib / 1_024:.0f} MiB"
+            print(f"   round {number + 1}, {each.engine}: {about}", file=sys.stderr)
     return found
 
 
@@ -88,7 +88,7 @@ def told(engine: str, task: Task, core: int) -> Told:
     except subprocess.TimeoutExpired:
         raise Absent(f"it took more than {TIMEOUT_S:,.0f} s") from None
     if done.returncode:
-        raise Absent(last_line(done.stderr))
+        raise Absent(f"its process ended with {done.returncode}: {last_line(done.stderr)}")
     return Told.decode(last_line(done.stdout))
 
 

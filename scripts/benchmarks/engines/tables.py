@@ -39,7 +39,7 @@ def _rates(part: str, rows: list[dict[str, Any]]) -> Table:
     heads = ("engine", "best", "median", "x ours", "run alone", "trips", "equity", "MiB", "start s", "wall s")
     table = Table(*heads, "does not do", title=title)
     for row in rows:
-        if "absent" in row:
+        if "figure" not in row:
             table.add_row(row["engine"], *[""] * (len(heads) - 1), f"absent: {row['absent']}")
             continue
         table.add_row(
@@ -53,7 +53,7 @@ def _rates(part: str, rows: list[dict[str, Any]]) -> Table:
             f"{row['peak_mib']:,.0f}",
             f"{row['start_s']:.1f}",
             f"{row['wall_s']:.1f}",
-            LACKS[row["engine"]],
+            f"after {row['rounds']} rounds absent: {row['absent']}" if "absent" in row else LACKS[row["engine"]],
         )
     return table
 
