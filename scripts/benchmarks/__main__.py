@@ -25,6 +25,7 @@ NAMES = {
     "audit": "journal records folded and taped messages replayed a second, and what a tape costs",
     "resilience": "calls to a venue for each symbol and hour, with and without cache and coalescing",
     "backtest": "minute bars a second through a whole backtest that trades, and its memory",
+    "field": "the same crossover by other engines, side by side: bars, trades, quotes, memory, and a grid of runs",
     "sweep": "backtests a second with one worker and with two",
     "catalog": "rows a second out of a catalog, as columns and as messages",
     "scale": "start-up and memory of 50 symbols with an actor each, and of 1,000 pooled",
@@ -42,12 +43,20 @@ def main() -> int:
             print(f"{name:12} {text}")
         return 0
     rows: list[dict[str, Any]] = []
+    plain: list[dict[str, Any]] = []
     for name in options.only or NAMES:
         print(f"-- {name}: {NAMES[name]}", file=sys.stderr)
         began = time.monotonic()
-        rows.extend(importlib.import_module(f"scripts.benchmarks.{name}").run())
+        module = importlib.import_module(f"scripts.benchmarks.{name}")
+        found = module.run()
         print(f"   {time.monotonic() - began:.1f} s", file=sys.stderr)
-    show(rows)
+        rows.extend(found)
+        if hasattr(module, "show"):
+            module.show(found)
+        else:
+            plain.extend(found)
+    if plain:
+        show(plain)
     if options.json:
         machine = {"python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
         options.json.write_text(json.dumps({"machine": machine, "rows": rows}, indent=2) + "\n")
