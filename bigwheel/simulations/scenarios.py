@@ -35,6 +35,7 @@ SCENARIOS: dict[str, Kind] = {
     "flows": Kind(Scenario, Scenario.SECONDS, "the same, and everybody trades through flows"),
     "tree": Kind(Scenario, Scenario.SECONDS, "trading on two venues, restarts by supervisors that may fall too"),
     "calm": Kind(Scenario, Scenario.SECONDS, "as tree, a tick a second and rarer faults: for long runs (--duration)"),
+    "long": Kind(Scenario, 10_000.0, "as tree, spells of trading with quiet minutes between them, for hours"),
     "attack": Kind(Attack, Attack.SECONDS, "strategies that emit anything at any rate, briefly, every limit checked"),
 }
 

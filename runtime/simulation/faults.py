@@ -89,6 +89,16 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
             crash_every_ns=self.crash_every_ns * times,
         )
 
+    def rarer(self, times: int, snapshots: int = 1) -> FaultPlan:
+        """The same with faults that need an occasion so many ``times`` as rare, and snapshots as far apart."""
+        return msgspec.structs.replace(
+            self,
+            loss=self.loss / times,
+            reorder=self.reorder / times,
+            crashes={point: chance / times for point, chance in self.crashes.items()},
+            snapshot_every_ns=self.snapshot_every_ns * snapshots,
+        )
+
     def healed(self) -> FaultPlan:
         """The same timing, with nothing going wrong any more."""
         return msgspec.structs.replace(

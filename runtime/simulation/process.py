@@ -251,7 +251,8 @@ class Process:
     def turn_ns(self) -> int:
         least, most = self.world.plan.step_ns
         own = least + int((most - least) * self._rng.random())
-        return own + max(0, self._busy_until - self.world.scheduler.now)
+        blocked = self._busy_until - self.world.scheduler.now
+        return own + blocked if blocked > 0 else own
 
     def due(self) -> int:
         return max(self._busy_until, self.world.scheduler.now)
