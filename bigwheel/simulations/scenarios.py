@@ -56,6 +56,12 @@ class Outcome(msgspec.Struct):
     """Those of them in which something could go wrong."""
     healed: bool = False
     """Whether it came to its end, or at least to its rest without faults."""
+    orders: int = 0
+    """Taken by the venues."""
+    restarts: int = 0
+    """Of hosts."""
+    idle: float = 0.0
+    """The longest time without a fill, in virtual seconds."""
     faults: dict[str, int] = {}
     records: dict[str, int] = {}
 
@@ -90,6 +96,9 @@ def simulate(script: Script, *, trace: int = 0, build: Build | None = None) -> t
         simulated=simulated,
         faulty=world.healed_ns / 1e9 if world.healed_ns else simulated,
         healed=bool(world.healed_ns),
+        orders=sum(len(venue.taken) for venue in simulation.venues),
+        restarts=sum(world.epochs.values()) - len(world.epochs),
+        idle=simulation.audit.idle() / 1e9,
         faults=world.occurrences.counts(),
         records=dict(simulation.audit.kinds),
     )

@@ -1,4 +1,4 @@
-"""How fast a run lives: what comes by itself comes more rarely in a long one, what answers something is as fast as ever."""
+"""How fast a run lives: in a long one things come by themselves more rarely; what answers is as fast as ever."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class Tempo(NamedTuple):
     rarity: int = 1
     """How many times as rare faults are that need an occasion: a send, a commit, a chunk on its way."""
     beat: int = 1
-    """How many times as far apart snapshots are, and the beats by which brains look after what is due."""
+    """How many times as far apart the beats are by which brains and links look after what is due."""
+    snapshots: int = 1
+    """How many times as far apart snapshots are."""
     tick_ns: int = 0
     """Mean time between two ticks of a symbol; 0 for ``pace`` times the venue's own."""
     spell_ns: int = 0
@@ -30,7 +32,9 @@ class Tempo(NamedTuple):
 
     def plan(self, seed: int) -> FaultPlan:
         """What goes wrong in and between the hosts."""
-        return FaultPlan.from_seed(seed).slower(self.pace).rarer(self.rarity, self.beat)
+        plan = FaultPlan.from_seed(seed).slower(self.pace).rarer(self.rarity)
+        snapshot_every_ns = plan.snapshot_every_ns * self.snapshots
+        return msgspec.structs.replace(plan, snapshot_every_ns=snapshot_every_ns, sweep_ns=plan.sweep_ns * self.beat)
 
     def venue(self, seed: int, name: str) -> VenueFaults:
         """How a venue misbehaves, and when its market ticks."""
@@ -45,6 +49,7 @@ LONG = Tempo(
     pace=100,
     rarity=10,
     beat=4,
+    snapshots=20,
     tick_ns=SECOND // 2,
     spell_ns=8 * SECOND,
     lull_ns=(20 * SECOND, 240 * SECOND),

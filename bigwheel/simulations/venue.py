@@ -334,6 +334,7 @@ class SimulatedVenue:
             raise
         self.accepted[command.client_id] += 1
         self.taken.append(command.client_id)
+        self.world.touched = True
         self._publish(changes)
         venue_id = changes.subject.id if changes.subject is not None else ""
         return self._result(command, Outcome.ACCEPTED, venue_id=venue_id)
@@ -400,7 +401,9 @@ class SimulatedVenue:
 
     def _publish(self, changes: Changes) -> None:
         """Push what changed; the stream may be late with some of it, or say it twice."""
-        self.fills.extend(execution.fill for execution in changes.executions)
+        if changes.executions:
+            self.fills.extend(execution.fill for execution in changes.executions)
+            self.world.touched = True
         reports: list[Message] = [FillReport(execution.fill) for execution in changes.executions]
         reports += [OrderReport(record.order()) for record in changes.orders]
         if changes.executions:

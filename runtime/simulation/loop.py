@@ -136,10 +136,11 @@ class SimulatedLoop:
         _set_running_loop(self)
         try:
             for _ in range(len(ready)):
+                if not ready:
+                    # The process ended in the last one.
+                    break
                 self.ran += 1
                 ready.popleft().run()
-                if self._stopped:
-                    return
         except BaseException as error:
             self._owner.failed(error)
         finally:

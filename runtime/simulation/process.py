@@ -195,6 +195,7 @@ class Process:
             _Doorkeeper(engine, self),
             SimulatedDirectory(world.network, self, world.hosts_by_cell, calls=world.calls),
             cursors=input_cursors(journal.offsets()) if journal is not None else None,
+            sweep_s=world.plan.sweep_ns / 1e9,
         )
         for name, port in spec.ports.items():
             line = PortLine(self, name, spec.cells[0].name, port)
