@@ -167,6 +167,7 @@ class SimulatedLoop:
         """The process has ended: nothing of it runs any more."""
         self._stopped = True
         self._ready.clear()
+        self._scheduler.empty(self._push)
         tasks, self._tasks = self._tasks, {}
         for coro in tasks.values():
             if not coro.cr_running:

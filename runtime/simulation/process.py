@@ -305,6 +305,10 @@ class Process:
         self.end_tape(reason)
         self.world.ended(self, reason)
 
+    def release(self) -> None:
+        """Let go of what it held: those that still know a dead process, such as a timer of a venue, don't keep it all."""
+        del self.engine, self.endpoint
+
     def end_tape(self, reason: str) -> None:
         """Close the tape, where there is one."""
         tape, self.tape = self.tape, None

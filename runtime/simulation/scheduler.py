@@ -45,6 +45,12 @@ class Scheduler:
         if event is not None:
             event[2], event[3] = None, ()
 
+    def empty(self, call: Callable[..., None]) -> None:
+        """Let go of what ``call`` is to be given; it is still called when it is due, with ``None``."""
+        for event in self._heap:
+            if event[2] == call:
+                event[3] = (None,) * len(event[3])
+
     def step(self, until_ns: int) -> bool:
         """Run the next call due by ``until_ns``; ``False`` (and the clock there) if there is none."""
         heap = self._heap

@@ -139,6 +139,9 @@ class World:
 
     def _start(self, name: str) -> None:
         epoch = self.epochs[name] = self.epochs.get(name, 0) + 1
+        before = self.processes.get(name)
+        if before is not None and not before.alive:
+            before.release()
         process = Process(self, self.specs[name], epoch)
         self.processes[name] = self.network.stations[name] = process
         self.note(f"{name}#{epoch} starts")
@@ -266,7 +269,9 @@ class World:
         self.network.ended(process)
         cut_off = process in self._zombies
         self._zombies.pop(process, None)
-        if self.processes.get(process.name) is process and not (cut_off and self.supervision is not None):
+        if self.processes.get(process.name) is not process:
+            process.release()
+        elif not (cut_off and self.supervision is not None):
             self._restart(process, process.due(), reason)
 
     def watched(self, host: str) -> bool:
