@@ -46,13 +46,13 @@ class Tempo(NamedTuple):
 BRISK = Tempo()
 CALM = Tempo(pace=25)
 LONG = Tempo(
-    pace=100,
-    rarity=10,
+    pace=250,
+    rarity=15,
     beat=4,
     snapshots=20,
     tick_ns=SECOND // 2,
     spell_ns=8 * SECOND,
-    lull_ns=(20 * SECOND, 240 * SECOND),
+    lull_ns=(30 * SECOND, 300 * SECOND),
     rest_s=120.0,
 )
 """Spells of trading with quiet minutes in between, and beats of a second where a short run has four in it."""

@@ -28,7 +28,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Rates and durations of one run. Probabilities are for each occasion, means in nanoseconds.
 
     A mean of 0 switches that fault off. ``crashes`` gives the probability of dying at each
-    crash point; ``sweep_ns`` is how often a host looks whether its peers have been replaced;
+    crash point; ``sweep_ns`` is how often a host looks whether its peers are there, or replaced;
     ``skew_ns`` is how far the clock of an incarnation may be off, either way; ``crash_every_ns`` is
     the mean time between crashes of one host at no point in particular. A ``zombie`` crash leaves
     the old process running, cut off from everybody, until its lease of ``lease_ns`` has run out;

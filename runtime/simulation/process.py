@@ -196,6 +196,7 @@ class Process:
             SimulatedDirectory(world.network, self, world.hosts_by_cell, calls=world.calls),
             cursors=input_cursors(journal.offsets()) if journal is not None else None,
             sweep_s=world.plan.sweep_ns / 1e9,
+            keepalive_s=world.plan.sweep_ns / 1e9,
         )
         for name, port in spec.ports.items():
             line = PortLine(self, name, spec.cells[0].name, port)
@@ -306,7 +307,7 @@ class Process:
         self.world.ended(self, reason)
 
     def release(self) -> None:
-        """Let go of what it held: those that still know a dead process, such as a timer of a venue, don't keep it all."""
+        """Let go of what it held: who still knows a dead process, such as a timer of a venue, does not keep it all."""
         del self.engine, self.endpoint
 
     def end_tape(self, reason: str) -> None:
