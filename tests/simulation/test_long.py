@@ -1,4 +1,4 @@
-"""A hundred thousand seconds with faults, ten seeds long; ``BIGWHEEL_SEEDS`` says how many at most (0 leaves it out)."""
+"""A hundred thousand seconds with faults in ten seeds; ``BIGWHEEL_SEEDS`` says how many at most (0 leaves it out)."""
 
 from __future__ import annotations
 
