@@ -50,6 +50,7 @@ def simulate_command(
     shrinking: Annotated[
         bool, typer.Option("--shrink/--no-shrink", help="Make failures smaller and write their scripts.")
     ] = True,
+    stop: Annotated[bool, typer.Option("--stop", help="End with the first seed that fails.")] = False,
     out: Annotated[Path, typer.Option("--out", help="The folder that scripts of failures go to.")] = Path(
         ".bigwheel-simulate"
     ),
@@ -77,13 +78,13 @@ def simulate_command(
         failed = _one(wanted, trace=trace, only=only, out=out if shrinking and not trace else None, as_json=as_json)
     else:
         wanted_all = [Script(scenario, number, duration) for number in range(first, first + seeds)]
-        failed = _many(wanted_all, jobs, out=out if shrinking else None, as_json=as_json)
+        failed = _many(wanted_all, jobs, out=out if shrinking else None, as_json=as_json, stop=stop)
     if failed:
         raise typer.Exit(1)
 
 
-def _many(wanted: list[Script], jobs: int, *, out: Path | None, as_json: bool) -> bool:
-    """Run them all; whether any failed."""
+def _many(wanted: list[Script], jobs: int, *, out: Path | None, as_json: bool, stop: bool) -> bool:
+    """Run them all, or with ``stop`` up to the first that fails; whether any failed."""
     began, tally, interrupted = time.monotonic(), Tally(), False
     with bar(MofNCompleteColumn(), "{task.fields[failed]}") as shown:
         task = shown.add_task(wanted[0].scenario, total=len(wanted), failed="")
@@ -93,6 +94,8 @@ def _many(wanted: list[Script], jobs: int, *, out: Path | None, as_json: bool) -
                 shown.update(task, advance=1, failed=f"{len(tally.failed)} failed" if tally.failed else "")
                 if outcome.failure and not as_json:
                     typer.echo(outcome.failure) if shown.disable else shown.console.print(outcome.failure)
+                if outcome.failure and stop:
+                    break
                 if tally.runs % _NEWS == 0 and shown.disable:
                     typer.echo(f"{tally.runs:,} runs, {time.monotonic() - began:,.0f} s", err=True)
         except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import random
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -36,11 +36,11 @@ from exchanges.model.order import OrderType, Side
 from exchanges.model.position import Position
 from exchanges.model.venue import VENUE_PORT
 from runtime import codec
-from runtime.behavior import Behavior
+from runtime.behavior import Behavior, Context
 from runtime.lifecycle import DeadLetter, Subscribe
 from runtime.message import Message
 from runtime.simulation.faults import MILLISECOND, SECOND, FaultPlan
-from runtime.simulation.process import CellSpec
+from runtime.simulation.process import CellSpec, Process
 from runtime.simulation.world import World
 from strategies.signal import Cause, Signal, signal_id
 
@@ -123,11 +123,25 @@ class AttackAudit(Audit):
         self.books: list[tuple[Position, ...]] = []
         self.grants: set[tuple[int, str]] = set()
         self.filled_count = 0
+        self.judged: Process | None = None
+        """The risk supervisor's incarnation whose grants have all been looked at; ``None`` after it did something."""
+        world.observers.append(self._risk_acts)
+
+    def _risk_acts(self, process: Process, ctx: Context, message: Message) -> None:
+        if process.name == names.RISK:
+            self.judged, self.world.touched = None, True
+
+    def overlooked(self) -> str:
+        """What came to the journal, to the venue or to what risk has decided since the last look."""
+        if len(self.venue.fills) > self.filled_count:
+            return f"fills at {self.venue.name}"
+        return "grants" if any(True for _ in self._new_grants()) else super().overlooked()
 
     def look(self) -> None:
         """After every event."""
         super().look()
-        self._grants()
+        if self.judged is not self.world.processes[names.RISK]:
+            self._grants()
         if len(self.venue.fills) > self.filled_count:
             self.filled_count = len(self.venue.fills)
             self._truth()
@@ -171,16 +185,21 @@ class AttackAudit(Audit):
     def _grants(self) -> None:
         """No entry is granted by one who knows of a loss, or a fall from the peak, that is too large."""
         process = self.world.processes[names.RISK]
-        if not process.alive:
-            return
-        state: RiskState = self.state(names.RISK)
-        for found in state.own:
-            if (process.epoch, found) in self.grants:
-                continue
+        for state, found in self._new_grants():
             self.grants.add((process.epoch, found))
             verdict = recall(state, found)
             if verdict is not None and verdict.order is not None and not verdict.order.reduce_only:
                 self._losses(state.seq)
+        self.judged = process
+
+    def _new_grants(self) -> Iterator[tuple[RiskState, str]]:
+        """What the present risk supervisor has decided, and nobody has looked at."""
+        process = self.world.processes[names.RISK]
+        if process.alive:
+            state: RiskState = self.state(names.RISK)
+            for found in state.own:
+                if (process.epoch, found) not in self.grants:
+                    yield state, found
 
     def _losses(self, seq: int) -> None:
         known = bisect_right(self.numbers, seq)

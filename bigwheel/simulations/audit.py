@@ -64,9 +64,18 @@ class Audit:
         self.ended: dict[str, FlowEnded] = {}
         self.placed = dict.fromkeys((venue.name for venue in self.venues), 0)
         self.sent: Counter[str] = Counter()
-        world.hooks.append(self.look)
+        self.filled_ns = world.scheduler.now
+        self.idle_ns = 0
+        """The longest time without a fill."""
+        world.checks.append(self)
 
     # -- after every event -----------------------------------------------------------
+
+    def overlooked(self) -> str:
+        """What came to the journal or a venue since the last look."""
+        if self.read < self.world.durable:
+            return f"the journal's records {self.read + 1} to {self.world.durable}"
+        return next((f"orders at {each.name}" for each in self.venues if len(each.taken) > self.placed[each.name]), "")
 
     def look(self) -> None:
         """Take in what was committed since the last look, then look at the venue."""
@@ -171,6 +180,7 @@ class Audit:
         if execution in self.executions:
             self.world.fail("execution-once", f"execution {fill.execution_id} is in the journal twice")
         self.executions.add(execution)
+        self.idle_ns, self.filled_ns = self.idle(), self.world.scheduler.now
         signed = fill.quantity * fill.side.sign
         self.positions[fill.symbol] += signed
         self.shares[event.strategy, fill.symbol] = self.shares.get((event.strategy, fill.symbol), _ZERO) + signed
@@ -185,6 +195,10 @@ class Audit:
             entered, exited = self.quantities.get(event.signal_id, _ZERO), self.exited.get(event.signal_id, _ZERO)
             if entered > flow.quantity or exited > entered:
                 self.world.fail("flow-within-approval", f"{flow} filled {entered} and closed {exited}")
+
+    def idle(self) -> int:
+        """The longest time without a fill until now, in nanoseconds."""
+        return max(self.idle_ns, self.world.scheduler.now - self.filled_ns)
 
     def _flow_ended(self, event: FlowEnded) -> None:
         """Its sums are those of the fills before it; after the last one nothing follows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import signal
@@ -21,7 +22,7 @@ def campaign(scripts: Sequence[Script], jobs: int) -> Iterator[Outcome]:
         yield from map(run, scripts)
         return
     context = multiprocessing.get_context("spawn")
-    with context.Pool(jobs, _quiet, maxtasksperchild=_RUNS_OF_ONE_PROCESS) as pool:
+    with context.Pool(jobs, _begin, maxtasksperchild=_RUNS_OF_ONE_PROCESS) as pool:
         yield from pool.imap(run, scripts)
 
 
@@ -35,17 +36,22 @@ def run(script: Script) -> Outcome:
         logging.disable(disabled)
 
 
-def _quiet() -> None:
-    """Ctrl-C is the business of the process that started the others: it ends them."""
+def _begin() -> None:
+    """Ctrl-C is the business of the process that started the others: it ends them.
+
+    What was imported is never garbage, and a run leaves little: looking for it more rarely saves a tenth of the time.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 10)
 
 
 class Tally:
     """Adds up the outcomes of a campaign. Virtual time, and the processor's."""
 
     def __init__(self) -> None:
-        self.runs = self.events = self.messages = 0
-        self.busy = self.simulated = self.faulty = 0.0
+        self.runs = self.events = self.messages = self.orders = self.restarts = 0
+        self.busy = self.simulated = self.faulty = self.idle = 0.0
         self.faults: Counter[str] = Counter()
         self.records: Counter[str] = Counter()
         self.failed: list[Outcome] = []
@@ -55,6 +61,9 @@ class Tally:
         self.runs += 1
         self.events += outcome.events
         self.messages += outcome.messages
+        self.orders += outcome.orders
+        self.restarts += outcome.restarts
+        self.idle = max(self.idle, outcome.idle)
         self.busy += outcome.seconds
         self.simulated += outcome.simulated
         self.faulty += outcome.faulty
@@ -70,6 +79,9 @@ class Tally:
             "failed": len(self.failed),
             "events": self.events,
             "messages": self.messages,
+            "orders": self.orders,
+            "restarts": self.restarts,
+            "longest_seconds_without_a_fill": round(self.idle, 3),
             "simulated_seconds": round(self.simulated, 3),
             "simulated_seconds_with_faults": round(self.faulty, 3),
             "processor_seconds": round(self.busy, 3),
@@ -94,6 +106,9 @@ class Tally:
             f"{self.simulated / busy:,.1f} s a second of the processor",
             f"events    {self.events:,}, {self.events / busy:,.0f} a second of the processor",
             f"messages  {self.messages:,} handled by brains, {self.messages / busy:,.0f} a second of the processor",
+            f"trade     {self.records['Generated']:,} signals, {self.orders:,} orders taken, "
+            f"{self.records['Filled']:,} fills, never more than {self.idle:,.0f} s without one; "
+            f"{self.restarts:,} restarts",
             f"faults    {faults}",
             f"journal   {records}",
         ]

@@ -14,11 +14,15 @@ class Invariant(NamedTuple):
 
 
 _EVENT, _END = "after every event", "at the end"
+_WORLD = "runtime/simulation/world.py"
 _KERNEL, _VENUE = "runtime/simulation/process.py", "bigwheel/simulations/venue.py"
 _AUDIT, _ATTACK = "bigwheel/simulations/audit.py", "bigwheel/simulations/attack.py"
 
 INVARIANTS: dict[str, Invariant] = {
     "nothing-raises": Invariant(_EVENT, _KERNEL, "no callback of a host raises, but for one that is fenced"),
+    "nothing-is-overlooked": Invariant(
+        "every 1,000 events", _WORLD, "no check that looks after what touches it was left untold of a change"
+    ),
     "epochs-never-go-back": Invariant(
         _EVENT, _KERNEL, "no host hears of an incarnation after a later one of the same host"
     ),

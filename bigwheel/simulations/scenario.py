@@ -29,6 +29,7 @@ from actors.strategy.settings import BrainSettings
 from bigwheel.simulations.audit import Audit
 from bigwheel.simulations.script import Script
 from bigwheel.simulations.simulation import Simulation
+from bigwheel.simulations.tempo import BRISK, CALM, LONG, Tempo
 from bigwheel.simulations.traders import (
     OPERATOR,
     PERIODS_NS,
@@ -72,8 +73,7 @@ class Layout(NamedTuple):
     traders: tuple[Trader, ...]
     supervised: bool = False
     """Whether restarts are the supervisors' business, and these may fall too."""
-    pace: int = 1
-    """How many times as long everything takes to come, but for what answers something: long runs become cheap."""
+    tempo: Tempo = BRISK
 
     @property
     def pair(self) -> str:
@@ -94,7 +94,8 @@ LAYOUTS: dict[str, Layout] = {
     "trading": Layout(SYMBOLS, _four(BTC, ETH)),
     "flows": Layout(SYMBOLS, tuple(Trader(label, on, Planner) for label in ("planner", "schemer") for on in SYMBOLS)),
     "tree": Layout((BTC, OTHER), _four(BTC, OTHER), supervised=True),
-    "calm": Layout((BTC, OTHER), _four(BTC, OTHER), supervised=True, pace=25),
+    "calm": Layout((BTC, OTHER), _four(BTC, OTHER), supervised=True, tempo=CALM),
+    "long": Layout((BTC, OTHER), _four(BTC, OTHER), supervised=True, tempo=LONG),
 }
 """By the scenario's name."""
 _CARE = Intensity(restarts=5, window_s=30.0, base_s=0.1, cap_s=10.0)
@@ -127,10 +128,9 @@ class Scenario(Simulation):
         seed = script.seed
         self.layout = LAYOUTS[script.scenario]
         rng = random.Random(f"scenario {seed}")
-        pace = self.layout.pace
-        self.world = self._world(script, plan or FaultPlan.from_seed(seed).slower(pace), rng, trace)
-        symbols = self.layout.symbols
-        self.venues = self._market(symbols, lambda name: venue or VenueFaults.from_seed(seed, name).slower(pace))
+        self.tempo = tempo = self.layout.tempo
+        self.world = self._world(script, plan or tempo.plan(seed), rng, trace)
+        self.venues = self._market(self.layout.symbols, lambda name: venue or tempo.venue(seed, name))
         self.limits = RiskSettings(
             symbols=self.layout.symbols,
             order_type=rng.choice((OrderType.LIMIT, OrderType.MARKET)),
@@ -139,8 +139,10 @@ class Scenario(Simulation):
             total_notional=Decimal(6_000),
             orders_per_minute=rng.choice((120, 100_000)),
             equity_fraction=Decimal("0.02"),
+            tick_ns=SECOND * tempo.beat,
+            max_state_age_ns=10 * SECOND * tempo.beat,
         )
-        self.period_ns = rng.choice(PERIODS_NS) * pace
+        self.period_ns = rng.choice(PERIODS_NS) * tempo.pace
         self.connections = tuple(names.exchange(each.name) for each in self.venues)
         self.audit = Audit(self.world, self.venues, self.limits)
         self._core(bus)
@@ -157,7 +159,7 @@ class Scenario(Simulation):
         return (*(cell for cell in every if cell in self.world.hosts_by_cell), *self.layout.symbols)
 
     def _core(self, bus: Callable[[BusSettings], Behavior]) -> None:
-        told = BusSettings(missing_fills_ns=60 * SECOND)
+        told = BusSettings(sweep_ns=SECOND // 4 * self.tempo.beat, missing_fills_ns=60 * SECOND)
         self._host("bus-host", (CellSpec(names.BUS, lambda: bus(told), None, (names.RISK,)),), journal=True)
         peers = (names.BUS, *self.connections)
         self._host(names.RISK, (_cell(names.RISK, lambda: RiskBrain(self.limits), RISK_KINDS, peers),))
@@ -169,13 +171,20 @@ class Scenario(Simulation):
             policy_every=1,
             shadow_samples=2,
             trial_samples=2,
+            tick_ns=SECOND * self.tempo.beat,
         )
         self._host(names.LEARNER, (_cell(names.LEARNER, lambda: LearnerBrain(terms), LEARNER_KINDS, peers),))
 
     def _exchanges(self, exchange: Callable[[ExchangeSettings], Behavior]) -> None:
         for venue, name in zip(self.venues, self.connections, strict=True):
             told = ExchangeSettings(
-                venue.name, venue.symbols, reconcile_ns=5 * SECOND, answer_ns=5 * SECOND, query_max_ns=SECOND
+                venue.name,
+                venue.symbols,
+                tick_ns=SECOND // 4 * self.tempo.beat,
+                state_ns=SECOND * self.tempo.beat,
+                reconcile_ns=5 * SECOND * self.tempo.beat,
+                answer_ns=5 * SECOND,
+                query_max_ns=SECOND,
             )
             build = functools.partial(exchange, told)
             cell = _cell(name, build, EXCHANGE_KINDS, (names.BUS, names.RISK))
@@ -197,7 +206,7 @@ class Scenario(Simulation):
 
     def _operator(self, rng: random.Random) -> None:
         """In half of the runs somebody interferes; with a panic in some of them."""
-        period, targets = int(rng.uniform(0.5, 3.0) * SECOND) * self.layout.pace, (names.RISK, *self.connections)
+        period, targets = int(rng.uniform(0.5, 3.0) * SECOND) * self.tempo.pace, (names.RISK, *self.connections)
         actions = rng.choice((("halt",), ("reduce", "halt"), ("panic", "halt", "reduce"), ("panic",)))
         if rng.random() < 0.5:
             self._host(OPERATOR, (CellSpec(OPERATOR, lambda: OperatorBrain(period, actions, targets)),))
@@ -213,7 +222,7 @@ class Scenario(Simulation):
             seconds += 1.0
             world.run(int(seconds * SECOND))
         self._stop()
-        world.run(int((seconds + 46.0) * SECOND))
+        world.run(int((seconds + self.tempo.rest_s) * SECOND))
         self.audit.finish()
 
     def _stop(self) -> None:

@@ -35,6 +35,7 @@ SCENARIOS: dict[str, Kind] = {
     "flows": Kind(Scenario, Scenario.SECONDS, "the same, and everybody trades through flows"),
     "tree": Kind(Scenario, Scenario.SECONDS, "trading on two venues, restarts by supervisors that may fall too"),
     "calm": Kind(Scenario, Scenario.SECONDS, "as tree, a tick a second and rarer faults: for long runs (--duration)"),
+    "long": Kind(Scenario, 10_000.0, "as tree, spells of trading with quiet minutes between them, for hours"),
     "attack": Kind(Attack, Attack.SECONDS, "strategies that emit anything at any rate, briefly, every limit checked"),
 }
 
@@ -55,6 +56,12 @@ class Outcome(msgspec.Struct):
     """Those of them in which something could go wrong."""
     healed: bool = False
     """Whether it came to its end, or at least to its rest without faults."""
+    orders: int = 0
+    """Taken by the venues."""
+    restarts: int = 0
+    """Of hosts."""
+    idle: float = 0.0
+    """The longest time without a fill, in virtual seconds."""
     faults: dict[str, int] = {}
     records: dict[str, int] = {}
 
@@ -89,6 +96,9 @@ def simulate(script: Script, *, trace: int = 0, build: Build | None = None) -> t
         simulated=simulated,
         faulty=world.healed_ns / 1e9 if world.healed_ns else simulated,
         healed=bool(world.healed_ns),
+        orders=sum(len(venue.taken) for venue in simulation.venues),
+        restarts=sum(world.epochs.values()) - len(world.epochs),
+        idle=simulation.audit.idle() / 1e9,
         faults=world.occurrences.counts(),
         records=dict(simulation.audit.kinds),
     )

@@ -90,6 +90,10 @@ class VenueFaults(msgspec.Struct, frozen=True, kw_only=True):
     stream_every_ns: int = 0
     """Mean time between outages of the private stream."""
     public_every_ns: int = 0
+    spell_ns: int = 0
+    """How long a symbol ticks, on average, before it is quiet; 0 for one that never is."""
+    lull_ns: Span = (0, 0)
+    """How long it is quiet."""
 
     @classmethod
     def from_seed(cls, seed: int, name: str = "bybit") -> VenueFaults:
@@ -238,7 +242,7 @@ class SimulatedVenue:
     # -- market data -----------------------------------------------------------------
 
     def _tick(self, symbol: str) -> None:
-        self._later(int(self.rng.uniform(0.5, 1.5) * self.faults.tick_ns), self._tick, symbol)
+        self._later(int(self.rng.uniform(0.5, 1.5) * self.faults.tick_ns) + self._lull(), self._tick, symbol)
         tick = float(make_instrument(symbol).tick)
         moved = self.prices[symbol] * (1 + self.rng.gauss(0, 0.0002))
         price = self.prices[symbol] = round(round(moved / tick) * tick, 2)
@@ -254,6 +258,13 @@ class SimulatedVenue:
                 Bar(symbol, 0, 0, now, now, bars[0], max(bars), min(bars), bars[-1], size * 10, 400 * MILLISECOND)
             )
             bars.clear()
+
+    def _lull(self) -> int:
+        """How long nobody trades now, besides the time between two ticks."""
+        faults = self.faults
+        if not faults.spell_ns or self.rng.random() * faults.spell_ns >= faults.tick_ns:
+            return 0
+        return self.rng.randint(*faults.lull_ns)
 
     def _data(self, data: Trade | Bar) -> None:
         if self.line is not None and self.public:
@@ -323,6 +334,7 @@ class SimulatedVenue:
             raise
         self.accepted[command.client_id] += 1
         self.taken.append(command.client_id)
+        self.world.touched = True
         self._publish(changes)
         venue_id = changes.subject.id if changes.subject is not None else ""
         return self._result(command, Outcome.ACCEPTED, venue_id=venue_id)
@@ -389,7 +401,9 @@ class SimulatedVenue:
 
     def _publish(self, changes: Changes) -> None:
         """Push what changed; the stream may be late with some of it, or say it twice."""
-        self.fills.extend(execution.fill for execution in changes.executions)
+        if changes.executions:
+            self.fills.extend(execution.fill for execution in changes.executions)
+            self.world.touched = True
         reports: list[Message] = [FillReport(execution.fill) for execution in changes.executions]
         reports += [OrderReport(record.order()) for record in changes.orders]
         if changes.executions:

@@ -24,6 +24,7 @@ class Egress:
         undeliverable_s: After this long without a connection, what waits for a peer
             becomes dead letters.
         waiting: Called when items wait to be flushed.
+        keepalive_s: How often a link by calls asks whether its peer is still there.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Egress:
         limits: Mapping[Lane, Limits] | None,
         undeliverable_s: float,
         waiting: Callable[[], None],
+        keepalive_s: float,
     ) -> None:
         self._directory = directory
         self._receiver = receiver
@@ -44,7 +46,8 @@ class Egress:
         self._links: dict[Outbound, None] = {}
         self._dirty: dict[Outbound, None] = {}
         self._congested: dict[Outbound, None] = {}
-        self.around = Surroundings(identity, directory, receiver, limits, self._find, self._relieved, self._overdue)
+        calls = (self._find, self._relieved, self._overdue)
+        self.around = Surroundings(identity, directory, receiver, limits, *calls, keepalive_s)
         self.counters = {"sent": 0, "dead_letters": 0, "undeliverable_data": 0, "lookups_failed": 0}
 
     def send(self, to: str, item: Item, lane: Lane) -> bool:

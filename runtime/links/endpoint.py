@@ -36,6 +36,7 @@ class Endpoint:
         limits: How much each lane of a link holds; see ``LIMITS``.
         undeliverable_s: How long items wait for a peer without a connection.
         sweep_s: How often links look whether their peer has been replaced.
+        keepalive_s: How often a link by calls asks whether its peer is still there.
     """
 
     def __init__(
@@ -50,13 +51,15 @@ class Endpoint:
         limits: Mapping[Lane, Limits] | None = None,
         undeliverable_s: float = 30.0,
         sweep_s: float = 1.0,
+        keepalive_s: float = 1.0,
     ) -> None:
         self.host = host
         self.epoch = epoch
         self._cells = tuple(dict.fromkeys(cells))
         self._directory = directory
         self._sweep_s = min(sweep_s, undeliverable_s / 4)
-        self._egress = Egress(self._identity, directory, receiver, limits, undeliverable_s, self._arm)
+        told = (limits, undeliverable_s, self._arm, keepalive_s)
+        self._egress = Egress(self._identity, directory, receiver, *told)
         self._ingress = Ingress(self._identity, receiver, cursors, self._arm, self._egress.noticed)
         self._server: asyncio.AbstractServer | None = None
         self._sweeper: asyncio.TimerHandle | None = None

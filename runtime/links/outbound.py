@@ -31,6 +31,7 @@ class Surroundings:
         find: Where a link's peer is now; also notices cells that have moved elsewhere.
         relieved: Called when a link may have stopped being congested.
         failed: Called when an attempt to connect has failed.
+        keepalive_s: How often a link by calls asks whether its peer is still there.
     """
 
     identity: Callable[[], tuple[str, int, tuple[str, ...]]]
@@ -40,6 +41,7 @@ class Surroundings:
     find: Callable[[Outbound], Address | None]
     relieved: Callable[[Outbound], None]
     failed: Callable[[Outbound], None]
+    keepalive_s: float = 1.0
     counters: dict[str, int] = field(default_factory=lambda: {"connected": 0, "broken": 0, "refused": 0})
     fenced_by: int = 0
 
@@ -81,7 +83,8 @@ class Outbound:
             self._dial = self._loop.create_task(self._connect(self.address))
         else:
             host, epoch, _ = self._around.identity()
-            self.opened(ray.RayWire(ray.actor_call(self.address.target), self, Origin(host, epoch)))
+            call, origin = ray.actor_call(self.address.target), Origin(host, epoch)
+            self.opened(ray.RayWire(call, self, origin, keepalive_s=self._around.keepalive_s))
 
     def reopen(self) -> None:
         """Leave the present connection, if any, and connect again at once."""

@@ -43,8 +43,8 @@ def actor_call(target: Any) -> Call:
 class RayWire:
     """The sending end of a Ray link.
 
-    With nothing to send it asks for acknowledgements, ever less often, and then once in
-    ``keepalive_s`` whether the peer is still there.
+    With nothing to send it asks for what is not acknowledged, ever less often; and where all is,
+    once in ``keepalive_s`` whether the peer is still there.
     """
 
     def __init__(
@@ -106,9 +106,15 @@ class RayWire:
             self._lose(error)
             return
         if self._flight is None and not self._closed:
-            self._poll = self._loop.call_later(self._delay_s, self._launch)
-            longest = _POLL_EXPECTING_S if self._owner.expecting else self._keepalive_s
-            self._delay_s = min(self._delay_s * 2, longest)
+            self._poll = self._loop.call_later(self._pause(), self._launch)
+
+    def _pause(self) -> float:
+        """Seconds until it asks again."""
+        if not self._owner.expecting:
+            return self._keepalive_s
+        delay_s = self._delay_s
+        self._delay_s = min(delay_s * 2, _POLL_EXPECTING_S)
+        return delay_s
 
     def _lose(self, error: Exception) -> None:
         self._flight = None

@@ -123,6 +123,8 @@ class SendWindow:
         An item larger than ``room`` bytes is sent alone, if ``room`` is a whole batch.
         """
         for lane, state in enumerate(self._lanes):
+            if not state.head and not state.queue:
+                continue
             first = state.acked + len(state.unacked) + 1
             items = state.fill(min(room, BATCH_BYTES))
             if items:

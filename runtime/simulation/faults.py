@@ -28,11 +28,11 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Rates and durations of one run. Probabilities are for each occasion, means in nanoseconds.
 
     A mean of 0 switches that fault off. ``crashes`` gives the probability of dying at each
-    crash point; ``skew_ns`` is how far the clock of an incarnation may be off, either way;
-    ``crash_every_ns`` is the mean time between crashes of one host at no point
-    in particular. A ``zombie`` crash leaves the old process running, cut off from everybody,
-    until its lease of ``lease_ns`` has run out; then the successor starts, and some time
-    later the old one wakes up and tries to go on.
+    crash point; ``sweep_ns`` is how often a host looks whether its peers are there, or replaced;
+    ``skew_ns`` is how far the clock of an incarnation may be off, either way; ``crash_every_ns`` is
+    the mean time between crashes of one host at no point in particular. A ``zombie`` crash leaves
+    the old process running, cut off from everybody, until its lease of ``lease_ns`` has run out;
+    then the successor starts, and some time later the old one wakes up and tries to go on.
     """
 
     delay_ns: Span = (20 * MICROSECOND, 200 * MICROSECOND)
@@ -42,6 +42,7 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
     reconnect_ns: Span = (1 * MILLISECOND, 20 * MILLISECOND)
     restart_ns: Span = (20 * MILLISECOND, 1500 * MILLISECOND)
     snapshot_every_ns: int = 400 * MILLISECOND
+    sweep_ns: int = SECOND
     skew_ns: int = 0
     lease_ns: int = 500 * MILLISECOND
     loss: float = 0.0
@@ -87,6 +88,15 @@ class FaultPlan(msgspec.Struct, frozen=True, kw_only=True):
             break_every_ns=self.break_every_ns * times,
             partition_every_ns=self.partition_every_ns * times,
             crash_every_ns=self.crash_every_ns * times,
+        )
+
+    def rarer(self, times: int) -> FaultPlan:
+        """The same with faults that need an occasion ``times`` as rare."""
+        return msgspec.structs.replace(
+            self,
+            loss=self.loss / times,
+            reorder=self.reorder / times,
+            crashes={point: chance / times for point, chance in self.crashes.items()},
         )
 
     def healed(self) -> FaultPlan:

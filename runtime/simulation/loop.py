@@ -15,6 +15,8 @@ from typing import Any, Protocol, cast
 
 from runtime.simulation.scheduler import Event, Scheduler
 
+_set_running_loop: Callable[[Any], None] = asyncio._set_running_loop
+
 
 class Handle:
     """A callback in the loop's queue or on its way there."""
@@ -40,12 +42,13 @@ class Handle:
         return self.when_s
 
     def run(self) -> None:
-        if self._call is None:
+        call, context = self._call, self._context
+        if call is None:
             return
-        if self._context is None:
-            self._call(*self._arguments)
+        if context is None:
+            call(*self._arguments)
         else:
-            self._context.run(self._call, *self._arguments)
+            context.run(call, *self._arguments)
 
 
 class LoopOwner(Protocol):
@@ -88,7 +91,11 @@ class SimulatedLoop:
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None) -> Any:
         handle = Handle(callback, args, context)
-        self._push(handle)
+        if not self._stopped:
+            self._ready.append(handle)
+            if not self._pending and not self._paused:
+                self._pending = True
+                self._scheduler.after(self._owner.turn_ns(), self._pass)
         return handle
 
     call_soon_threadsafe = call_soon
@@ -125,28 +132,31 @@ class SimulatedLoop:
         self._pending = False
         if self._stopped or self._paused:
             return
-        asyncio._set_running_loop(cast(Any, self))
+        ready = self._ready
+        _set_running_loop(self)
         try:
-            for _ in range(len(self._ready)):
+            for _ in range(len(ready)):
+                if not ready:
+                    # The process ended in the last one.
+                    break
                 self.ran += 1
-                self._ready.popleft().run()
-                if not self.is_running():
-                    return
+                ready.popleft().run()
         except BaseException as error:
             self._owner.failed(error)
         finally:
-            asyncio._set_running_loop(None)
-        self._arm()
+            _set_running_loop(None)
+        if ready:
+            self._arm()
 
     def run_inside(self, call: Callable[[], None]) -> None:
         """Run ``call`` now, with this loop as the running one."""
-        asyncio._set_running_loop(cast(Any, self))
+        _set_running_loop(self)
         try:
             call()
         except BaseException as error:
             self._owner.failed(error)
         finally:
-            asyncio._set_running_loop(None)
+            _set_running_loop(None)
 
     def pause(self, paused: bool) -> None:
         """Stop (as by SIGSTOP) or go on; what falls due in between waits."""
@@ -157,6 +167,7 @@ class SimulatedLoop:
         """The process has ended: nothing of it runs any more."""
         self._stopped = True
         self._ready.clear()
+        self._scheduler.empty(self._push)
         tasks, self._tasks = self._tasks, {}
         for coro in tasks.values():
             if not coro.cr_running:

@@ -195,6 +195,8 @@ class Process:
             _Doorkeeper(engine, self),
             SimulatedDirectory(world.network, self, world.hosts_by_cell, calls=world.calls),
             cursors=input_cursors(journal.offsets()) if journal is not None else None,
+            sweep_s=world.plan.sweep_ns / 1e9,
+            keepalive_s=world.plan.sweep_ns / 1e9,
         )
         for name, port in spec.ports.items():
             line = PortLine(self, name, spec.cells[0].name, port)
@@ -251,7 +253,8 @@ class Process:
     def turn_ns(self) -> int:
         least, most = self.world.plan.step_ns
         own = least + int((most - least) * self._rng.random())
-        return own + max(0, self._busy_until - self.world.scheduler.now)
+        blocked = self._busy_until - self.world.scheduler.now
+        return own + blocked if blocked > 0 else own
 
     def due(self) -> int:
         return max(self._busy_until, self.world.scheduler.now)
@@ -302,6 +305,10 @@ class Process:
             line.port.closed(line)
         self.end_tape(reason)
         self.world.ended(self, reason)
+
+    def release(self) -> None:
+        """Let go of what it held: who still knows a dead process, such as a timer of a venue, does not keep it all."""
+        del self.engine, self.endpoint
 
     def end_tape(self, reason: str) -> None:
         """Close the tape, where there is one."""

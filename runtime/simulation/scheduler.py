@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any
 
 Event = list[Any]
@@ -27,14 +27,17 @@ class Scheduler:
 
     def at(self, when: int, call: Callable[..., None], *arguments: Any) -> Event:
         """Run ``call(*arguments)`` at ``when`` (at once, but later, if that has passed)."""
-        self._number += 1
-        event: Event = [when if when > self.now else self.now, self._number, call, arguments]
-        heapq.heappush(self._heap, event)
+        number = self._number = self._number + 1
+        event: Event = [when if when > self.now else self.now, number, call, arguments]
+        heappush(self._heap, event)
         return event
 
     def after(self, delay_ns: int, call: Callable[..., None], *arguments: Any) -> Event:
         """Run ``call(*arguments)`` in ``delay_ns``."""
-        return self.at(self.now + delay_ns, call, *arguments)
+        number = self._number = self._number + 1
+        event: Event = [self.now + delay_ns if delay_ns > 0 else self.now, number, call, arguments]
+        heappush(self._heap, event)
+        return event
 
     @staticmethod
     def cancel(event: Event | None) -> None:
@@ -42,11 +45,17 @@ class Scheduler:
         if event is not None:
             event[2], event[3] = None, ()
 
+    def empty(self, call: Callable[..., None]) -> None:
+        """Let go of what ``call`` is to be given; it is still called when it is due, with ``None``."""
+        for event in self._heap:
+            if event[2] == call:
+                event[3] = (None,) * len(event[3])
+
     def step(self, until_ns: int) -> bool:
         """Run the next call due by ``until_ns``; ``False`` (and the clock there) if there is none."""
         heap = self._heap
         while heap and heap[0][0] <= until_ns:
-            when, _, call, arguments = heapq.heappop(heap)
+            when, _, call, arguments = heappop(heap)
             if call is None:
                 continue
             self.now = when

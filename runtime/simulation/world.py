@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Collection
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from runtime.behavior import Context
 from runtime.journal.memory import Shelf
@@ -24,6 +24,9 @@ START_NS = 1_700_000_000_000_000_000
 
 TRACE = 4_000
 """Lines of history kept for the report of a failure."""
+
+CROSS_CHECK = 1_000
+"""Events from one question to the next whether something changed that no check was told of."""
 
 _SUPERVISORS = 3
 """Hosts die so many times as often as a supervisor."""
@@ -45,6 +48,16 @@ class EndReached(Exception):
 
 
 Observer = Callable[[Process, Context, Message], None]
+
+
+class Check(Protocol):
+    """What holds all along, looked at after each event that may have changed it."""
+
+    def look(self) -> None:
+        """Take in what has changed since the last look; ``World.fail`` where something does not hold."""
+
+    def overlooked(self) -> str:
+        """What has changed since the last look, in words; empty when nothing has."""
 
 
 class World:
@@ -88,7 +101,11 @@ class World:
         self.hosts_by_cell: dict[str, str] = {}
         self.processes: dict[str, Process] = {}
         self.epochs: dict[str, int] = {}
-        self.hooks: list[Callable[[], None]] = []
+        self.checks: list[Check] = []
+        self.touched = True
+        """Set by whoever changed something that a check looks at: they look after this event."""
+        self.thorough = False
+        """Whether the checks look after every event, whatever it touched."""
         self.taping: Callable[[Process], Tape] | None = None
         """Makes the tape of a process that starts, where tapes are wanted."""
         self.supervision: Supervision | None = None
@@ -96,6 +113,7 @@ class World:
         self.observers: list[Observer] = []
         self.crashes: Counter[str] = Counter()
         self.history: deque[tuple[int, str, Message | None]] = deque(maxlen=trace)
+        self._milestone = 0
         self._zombies: dict[Process, None] = {}
         self._failure: SimulationFailure | None = None
         self._chance = random.Random(f"global {seed}").getstate()
@@ -121,9 +139,13 @@ class World:
 
     def _start(self, name: str) -> None:
         epoch = self.epochs[name] = self.epochs.get(name, 0) + 1
+        before = self.processes.get(name)
+        if before is not None and not before.alive:
+            before.release()
         process = Process(self, self.specs[name], epoch)
         self.processes[name] = self.network.stations[name] = process
         self.note(f"{name}#{epoch} starts")
+        self.touched = True
         process.start()
 
     # -- running -------------------------------------------------------------------
@@ -135,21 +157,40 @@ class World:
             SimulationFailure: an invariant is broken, or a process raised what it should not.
             EndReached: that was the last event that was wanted.
         """
-        limit, hooks, step = START_NS + until_ns, self.hooks, self.scheduler.step
+        limit, checks, scheduler = START_NS + until_ns, self.checks, self.scheduler
+        step, thorough = scheduler.step, self.thorough
         outside = random.getstate()
         # The links take the jitter of their retries from the module's own generator.
         random.setstate(self._chance)
         try:
             while step(limit):
-                for hook in hooks:
-                    hook()
+                if self.touched or thorough:
+                    self.touched = False
+                    for check in checks:
+                        check.look()
                 if self._failure is not None:
                     raise self._failure
-                if self.scheduler.fired == self.end:
-                    raise EndReached(f"event {self.end}")
+                if scheduler.fired >= self._milestone:
+                    self._pause()
+            self._cross_check()
         finally:
             self._chance = random.getstate()
             random.setstate(outside)
+
+    def _pause(self) -> None:
+        """At the last event that is wanted, or to see whether the checks were told of everything."""
+        fired = self.scheduler.fired
+        if fired == self.end:
+            raise EndReached(f"event {self.end}")
+        self._cross_check()
+        self._milestone = fired + CROSS_CHECK - fired % CROSS_CHECK
+        if fired < self.end:
+            self._milestone = min(self._milestone, self.end)
+
+    def _cross_check(self) -> None:
+        for check in self.checks:
+            if text := check.overlooked():
+                self.fail("nothing-is-overlooked", f"no check was told of {text}")
 
     def heal(self) -> None:
         """From now on nothing goes wrong any more; what is down comes back."""
@@ -193,6 +234,7 @@ class World:
     def committed(self, records: int) -> None:
         """The journal's first ``records`` records are on the disk: ``durable`` is what may be relied on."""
         self.durable = max(self.durable, records)
+        self.touched = True
 
     def observe(self, process: Process, ctx: Context, message: Message) -> None:
         """A brain is about to handle ``message``."""
@@ -227,7 +269,9 @@ class World:
         self.network.ended(process)
         cut_off = process in self._zombies
         self._zombies.pop(process, None)
-        if self.processes.get(process.name) is process and not (cut_off and self.supervision is not None):
+        if self.processes.get(process.name) is not process:
+            process.release()
+        elif not (cut_off and self.supervision is not None):
             self._restart(process, process.due(), reason)
 
     def watched(self, host: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -65,11 +66,19 @@ def test_a_risk_supervisor_that_keeps_a_limit_loosely_is_caught(kept: dict[str, 
     def lax(limits: RiskSettings) -> Behavior:
         return RiskBrain(msgspec.structs.replace(limits, **dict.fromkeys(kept, loose)))
 
-    with pytest.raises(SimulationFailure, match=match):
-        for seed in range(4):
-            limits = msgspec.structs.replace(OPEN, **kept)
-            wanted, calm = Script("attack", seed), VenueFaults()
-            Attack(wanted, plan=FaultPlan(), venue=calm, kept=limits, risk=lax, trace=0).run(3.0)
+    def caught(seed: int, *, thorough: bool) -> str:
+        limits = msgspec.structs.replace(OPEN, **kept)
+        attack = Attack(Script("attack", seed), plan=FaultPlan(), venue=VenueFaults(), kept=limits, risk=lax, trace=0)
+        attack.world.thorough = thorough
+        try:
+            attack.run(3.0)
+        except SimulationFailure as failure:
+            return str(failure)
+        return ""
+
+    seed, found = next((seed, text) for seed in range(4) if (text := caught(seed, thorough=False)))
+    assert re.search(match, found)
+    assert caught(seed, thorough=True) == found, "a look after every event finds it at another one"
 
 
 def test_the_same_seed_is_the_same_attack() -> None:

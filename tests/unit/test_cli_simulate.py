@@ -59,7 +59,7 @@ def test_what_can_happen_is_listed() -> None:
 
 def test_every_invariant_that_is_checked_is_listed_and_documented() -> None:
     checked: set[str] = set()
-    for path in (*(ROOT / "bigwheel/simulations").glob("*.py"), ROOT / "runtime/simulation/process.py"):
+    for path in (*(ROOT / "bigwheel/simulations").glob("*.py"), *(ROOT / "runtime/simulation").glob("*.py")):
         checked.update(re.findall(r'\.fail\(\s*f?"([a-z-]+)', path.read_text()))
     assert checked == {name for name in INVARIANTS if not name.startswith("limit-")}
     page = (ROOT / "docs/simulation.md").read_text()
@@ -81,6 +81,14 @@ def test_an_interrupted_campaign_reports_what_has_been_run() -> None:
     assert "it broke" in answer.out
     assert "interrupted after 2 of 9 runs" in answer.out
     assert "failed    0" in answer.out
+
+
+def test_a_campaign_that_is_to_stop_ends_with_the_first_seed_that_fails(tmp_path: Path) -> None:
+    with mock.patch.object(command, "campaign", _campaign):
+        answer = bigwheel(*ATTACK, "--seeds", "9", "--stop", "--no-shrink")
+    assert answer.status == 1
+    assert "it broke" in answer.out
+    assert "runs      1, 1 failed" in answer.out
 
 
 def test_a_failure_is_shrunk_to_a_script_in_the_folder_for_them(tmp_path: Path) -> None:

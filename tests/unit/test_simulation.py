@@ -119,6 +119,16 @@ def test_a_cancelled_call_never_runs_and_the_clock_goes_to_the_limit() -> None:
     assert (ran, scheduler.now, scheduler.fired) == ([], 1_000, 0)
 
 
+def test_what_a_call_was_to_be_given_can_be_let_go_of_and_it_is_called_all_the_same() -> None:
+    scheduler, kept, emptied = Scheduler(), [], []
+    keep, empty = kept.append, emptied.append
+    for call in (keep, empty, empty):
+        scheduler.after(10, call, "a message")
+    scheduler.empty(empty)
+    drain(scheduler)
+    assert (kept, emptied, scheduler.fired) == (["a message"], [None, None], 3)
+
+
 # -- the loop ----------------------------------------------------------------------------
 
 
@@ -146,6 +156,7 @@ def test_nothing_of_a_stopped_loop_runs_and_a_paused_one_catches_up() -> None:
     station.loop.pause(False)
     drain(scheduler)
     assert seen == ["timer"]
+    station.loop.call_later(0.1, seen.append, "after the end")
     station.loop.stop()
     station.loop.call_soon(seen.append, "after the end")
     drain(scheduler)
@@ -286,6 +297,15 @@ def test_each_kind_of_fault_is_missing_in_some_plans_and_there_in_others() -> No
         assert 20 < sum(getattr(plan, name) > 0 for plan in plans) < 80, name
     for point in CRASH_POINTS:
         assert 20 < sum(plan.crashes[point] > 0 for plan in plans) < 80, point
+
+
+def test_a_rarer_plan_has_the_same_kinds_of_faults() -> None:
+    plan = FaultPlan.from_seed(45)
+    rarer = plan.rarer(10)
+    assert (plan.loss, plan.reorder) == pytest.approx((rarer.loss * 10, rarer.reorder * 10))
+    assert plan.crashes == pytest.approx({point: chance * 10 for point, chance in rarer.crashes.items()})
+    assert any(rarer.crashes.values())
+    assert rarer.crash_every_ns == plan.crash_every_ns
 
 
 def test_a_healed_plan_has_its_durations_and_no_faults() -> None:
