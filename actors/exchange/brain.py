@@ -175,7 +175,7 @@ class ExchangeBrain:
         for tracked in state.active.values():
             tracked.asking, tracked.outstanding = False, True
             tracked.query_due_ns = tracked.absent_ns = tracked.resend_due_ns = 0
-            tracked.amending = None
+            tracked.amending = tracked.reshaping = None
         ctx.timer(_TICK, self.settings.tick_ns, ExchangeTick())
 
     def _entry(self, entry: Entry, ctx: Context) -> None:
@@ -209,7 +209,8 @@ class ExchangeBrain:
     def _stopping(self, message: Stopping, ctx: Context) -> None:
         self.state.stopping = True
         if self.settings.cancel_on_stop:
-            self._execution.cancel_working(f"stopping: {message.reason}", ctx)
+            stops = not self.settings.stops_outlive
+            self._execution.cancel_working(f"stopping: {message.reason}", ctx, stops=stops)
 
     # -- peers -----------------------------------------------------------------------------
 

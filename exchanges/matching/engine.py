@@ -11,15 +11,16 @@ from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.bars import path
 from exchanges.matching.checks import check_amend, check_margin, check_order, reserve_paid
-from exchanges.matching.liquidation import Liquidator
+from exchanges.matching.liquidation import Liquidator, forced
 from exchanges.matching.liquidity import DepthModel, Level
 from exchanges.matching.market import Market
 from exchanges.matching.matcher import Matcher
-from exchanges.matching.record import NOTHING, ZERO, Changes, Execution, OrderRecord
+from exchanges.matching.record import NOTHING, ZERO, Changes, OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
+from exchanges.matching.stops import Stops
 from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.market import Bar
-from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import AmendOrder, CancelOrder, PlaceOrder
 
 
@@ -55,6 +56,7 @@ class MatchingEngine:
         self._prefix = id_prefix
         self._matcher = Matcher(self.accounts, self.mark, id_prefix)
         self._liquidator = Liquidator(self.markets, self.mark)
+        self._stops = Stops(self.accounts, self._matcher, self._match, self.mark)
         self._orders: dict[str, OrderRecord] = {}
         self._closed: dict[str, None] = {}
         self._open: dict[str, dict[str, OrderRecord]] = {}
@@ -85,7 +87,7 @@ class MatchingEngine:
         return account
 
     def place(self, account: str, command: PlaceOrder, now_ns: int) -> Changes:
-        """Take an order: match it and rest or cancel the remainder.
+        """Take an order: match it and rest or cancel the remainder, or, with a trigger, let it wait.
 
         Raises:
             OrderRejectedError: it breaks a rule; the client order id stays free.
@@ -97,7 +99,10 @@ class MatchingEngine:
                 f"expected a client order id that was never used, found {command.client_id!r} again; query that order",
             )
         quantity = check_order(holder, market, command)
-        margin = check_margin(holder, market, command, quantity, self.mark)
+        if command.trigger is not None:
+            self._stops.check(market, command.trigger)
+        free = command.trigger is not None and not market.paid
+        margin = ZERO if free else check_margin(holder, market, command, quantity, self.mark)
         record = self._enter(account, command, quantity, now_ns)
         changes = Changes()
         changes.subject = record
@@ -130,6 +135,8 @@ class MatchingEngine:
             created_ns=now_ns,
             updated_ns=now_ns,
             sequence=self._priority,
+            trigger=command.trigger,
+            waiting=command.trigger is not None,
         )
         self._admit(record)
         return record
@@ -144,8 +151,11 @@ class MatchingEngine:
             self._open.setdefault(record.account, {})[record.id] = record
 
     def _match(self, market: Market, record: OrderRecord, now: int, changes: Changes) -> None:
-        """Take what can be taken, then rest or cancel the remainder."""
+        """Take what can be taken, then rest or cancel the remainder; what waits for a price does that alone."""
         matcher, price = self._matcher, record.price
+        if record.waiting:
+            market.wait(record)
+            return
         if record.time_in_force is TimeInForce.POST_ONLY and price is not None and market.crossing(record.side, price):
             matcher.close(market, record, OrderStatus.CANCELLED, reasons.POST_ONLY_CROSS, now, changes)
             return
@@ -177,9 +187,14 @@ class MatchingEngine:
         """
         holder, market = self._account(account), self._market(command.symbol)
         record = self._working(account, command.symbol, command.client_id, order_id)
-        quantity, price = check_amend(holder, market, record, command, self.mark)
         changes = Changes()
         changes.subject = record
+        if record.waiting:
+            self._stops.amend(market, record, command)
+            record.updated_ns = now_ns
+            changes.touch(record)
+            return self._settle(changes)
+        quantity, price = check_amend(holder, market, record, command, self.mark)
         changes.touch(record)
         keeps_place = price == record.price and quantity < record.quantity
         record.updated_ns = now_ns
@@ -278,7 +293,7 @@ class MatchingEngine:
         self._market(symbol).external.booked(list(bids), list(asks))
 
     def on_bar(self, bar: Bar, now_ns: int) -> Changes:
-        """A closed bar, walked from open over its extremes to its close."""
+        """A closed bar, walked from open over its extremes to its close; what waits on its way is met there."""
         market = self._market(bar.symbol)
         trades = path(bar, market.external.last_price, float(market.instrument.lot))
         idle = not market.book.bids and not market.book.asks
@@ -286,9 +301,13 @@ class MatchingEngine:
             for price, _, taker in trades:
                 market.external.traded(price, taker)
             return NOTHING
-        changes = Changes()
+        changes, before = Changes(), 0.0
         for price, size, taker in trades:
+            for level in self._stops.between(market, before, price):
+                market.external.traded(level, taker)
+                changes.merge(self.liquidate(now_ns, bar.symbol))
             changes.merge(self.on_trade(bar.symbol, price, size, taker, now_ns))
+            before = price
         return changes
 
     def on_mark(self, symbol: str, price: Decimal) -> None:
@@ -296,22 +315,29 @@ class MatchingEngine:
         self._market(symbol).marked = price
 
     def liquidate(self, now_ns: int, symbol: str) -> Changes:
-        """Close what accounts that hold the perpetual ``symbol`` can't carry any more (see ``Liquidator``).
+        """What the prices of now lead to by themselves: stops are met, then accounts that hold the perpetual ``symbol``
+        and can't carry it any more are closed out (see ``Liquidator``).
 
         Called by every trade; to be called where the mark moves otherwise.
         """
         market = self._market(symbol)
-        if not market.instrument.maintenance_rate:
+        if not market.instrument.maintenance_rate and not market.stops:
             return NOTHING
         changes = Changes()
+        if market.stops:
+            self._stops.meet(market, now_ns, changes)
+        if not market.instrument.maintenance_rate:
+            return self._settle(changes)
         for account in self.accounts.values():
             if self._liquidator.failing(account, market, self._matcher.execution_count):
                 self._close_out(account, now_ns, changes)
         return self._settle(changes) if changes else NOTHING
 
     def carries(self, symbol: str, low: float, high: float) -> bool:
-        """Whether it is sure that nothing is liquidated while ``symbol`` is traded from ``low`` to ``high``."""
+        """Whether it is sure that nothing is met or liquidated while ``symbol`` is traded from ``low`` to ``high``."""
         market, count = self._market(symbol), self._matcher.execution_count
+        if market.stops:
+            return False
         if not market.instrument.maintenance_rate:
             return True
         return all(
@@ -341,7 +367,7 @@ class MatchingEngine:
             first = len(changes.executions)
             self._match(market, record, now_ns, changes)
             record.reason = reasons.LIQUIDATION
-            changes.executions[first:] = map(_forced, changes.executions[first:])
+            changes.executions[first:] = map(forced, changes.executions[first:])
 
     def fund(self, symbol: str, rate: Decimal, now_ns: int) -> Changes:
         """Longs of a perpetual pay ``rate`` of their value at the mark price to shorts (the reverse below 0)."""
@@ -413,8 +439,9 @@ class MatchingEngine:
         known = sorted(orders, key=lambda record: record.created_ns)
         for record in known:
             self._admit(record)
-        for record in sorted((r for r in known if r.resting), key=lambda r: r.sequence):
-            self._market(record.symbol).rest(record)
+        for record in sorted((r for r in known if r.resting or r.waiting), key=lambda r: r.sequence):
+            market = self._market(record.symbol)
+            (market.wait if record.waiting else market.rest)(record)
         self._reserve_again(known)
 
     def _reserve_again(self, known: list[OrderRecord]) -> None:
@@ -467,11 +494,3 @@ class MatchingEngine:
                 Reject.UNKNOWN_INSTRUMENT, f"expected one of {sorted(self.markets)[:8]}, found {symbol!r}"
             )
         return market
-
-
-def _forced(done: Execution) -> Execution:
-    """An execution by which the venue closes a position."""
-    if done.fill.client_id:
-        return done
-    name = f"{LIQUIDATION_PREFIX}{done.fill.execution_id}"
-    return msgspec.structs.replace(done, fill=msgspec.structs.replace(done.fill, execution_id=name), liquidation=True)

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from exchanges.matching.account import Account
 from exchanges.matching.market import Market
-from exchanges.matching.record import ZERO
+from exchanges.matching.record import ZERO, Execution
+from exchanges.model.order import LIQUIDATION_PREFIX
 from exchanges.model.position import Position
 
 _ONE = Decimal(1)
@@ -95,3 +98,11 @@ class Liquidator:
     def heaviest(self, account: Account) -> list[Position]:
         """The account's perpetuals, the one with the largest maintenance margin first."""
         return sorted(account.perpetuals(), key=self.required, reverse=True)
+
+
+def forced(done: Execution) -> Execution:
+    """An execution by which the venue closes a position."""
+    if done.fill.client_id:
+        return done
+    name = f"{LIQUIDATION_PREFIX}{done.fill.execution_id}"
+    return msgspec.structs.replace(done, fill=msgspec.structs.replace(done.fill, execution_id=name), liquidation=True)

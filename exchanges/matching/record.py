@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from exchanges.model.order import Fill, Liquidity, Order, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.trigger import Trigger
 
 ZERO = Decimal(0)
 
@@ -31,7 +32,8 @@ class OrderRecord(msgspec.Struct):
     ``sequence`` is its time priority. ``queue_ahead`` is the external quantity that still
     stands before it at its price, ``margin`` what it reserves of the account, ``value`` what its
     fills add up to in the quote currency and ``fee`` in that of the fees, ``due`` its exact fee before rounding
-    (the order's fee is rounded as a whole, not fill by fill); ``resting`` says it is in the book.
+    (the order's fee is rounded as a whole, not fill by fill); ``resting`` says it is in the book, ``waiting`` that its
+    ``trigger`` has not been met yet, ``triggered`` that it has.
     """
 
     account: str
@@ -56,6 +58,9 @@ class OrderRecord(msgspec.Struct):
     margin: Decimal = ZERO
     resting: bool = False
     due: Decimal = ZERO
+    trigger: Trigger | None = None
+    waiting: bool = False
+    triggered: bool = False
 
     @property
     def open(self) -> Decimal:
@@ -83,6 +88,8 @@ class OrderRecord(msgspec.Struct):
             average_price=self.average_price,
             reason=self.reason,
             updated_ns=self.updated_ns,
+            trigger=self.trigger,
+            triggered=self.triggered,
         )
 
 

@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_UP, Decimal
 import msgspec
 
 from exchanges.model.order import Liquidity, Side
+from exchanges.model.trigger import StopOrders
 from runtime.message import Message
 
 _ONE = Decimal(1)
@@ -62,7 +63,8 @@ class Instrument(Message):
     executions say what they cost: where they don't, it is reckoned, and what is held shows it.
     ``maintenance_rate`` is the maintenance margin of a perpetual, a fraction of the position's value at the
     mark price; 0 where it is not known, and then nothing is liquidated. The initial margin is the position's
-    value over the account's leverage, of ``max_leverage`` at most.
+    value over the account's leverage, of ``max_leverage`` at most. ``stops`` is what the venue has of orders that wait
+    there for a price, ``None`` where it has none.
     """
 
     symbol: str
@@ -91,6 +93,7 @@ class Instrument(Message):
     fee_in_base: bool = False
     fee_told: bool = True
     maintenance_rate: Decimal = Decimal(0)
+    stops: StopOrders | None = None
 
     def tick_at(self, price: Decimal) -> Decimal:
         """The price step in force at ``price``."""

@@ -158,9 +158,10 @@ class PaperBooks:
         return self._apply(self.engine.liquidate(self.now_ns(), symbol))
 
     def barred(self, symbol: str) -> bool:
-        """Whether bars are all that was heard about ``symbol``, and no order of ours rests in it."""
-        book = self.engine.markets[symbol].book
-        return self._seen.get(symbol) == {Bar} and not book.bids and not book.asks
+        """Whether bars are all that was heard about ``symbol``, and no order of ours rests or waits in it."""
+        market = self.engine.markets[symbol]
+        idle = not market.book.bids and not market.book.asks and not market.stops
+        return idle and self._seen.get(symbol) == {Bar}
 
     def pass_bars(self, symbol: str, moves: Sequence[Bar | float]) -> None:
         """What ``open_bar`` (a price) and ``take`` (a closed bar) do, one after the other, where ``barred``.
