@@ -195,13 +195,18 @@ class Audit:
 
     def _frame(self, signal_id: str) -> None:
         """What works at the venue and what has filled there stay inside of the flow's approval."""
-        frame, most = self.flows[signal_id], [_ZERO, _ZERO]
+        frame, sums = self.flows[signal_id], {True: [_ZERO] * 3, False: [_ZERO] * 3}
         for leg in self.legs.get(signal_id, ()):
             found = self.at[frame.symbol].engine.find(ACCOUNT, client_id=leg.client_id)
             if found is not None:
-                order = found.order()
-                most[order.side is not frame.side] += order.filled if order.status.final else order.quantity
-        if most[0] > frame.quantity or most[1] > self.quantities.get(signal_id, _ZERO):
+                filled, standing, others = sums[found.side is frame.side]
+                left = _ZERO if found.status.final else found.open
+                waits = found.trigger is not None
+                changed = [filled + found.filled, standing + left * waits, others + left * (not waits)]
+                sums[found.side is frame.side] = changed
+        # A stop at the venue and what takes profit are there side by side: the position keeps them both.
+        most = {ours: filled + max(standing, others) for ours, (filled, standing, others) in sums.items()}
+        if most[True] > frame.quantity or most[False] > self.quantities.get(signal_id, _ZERO):
             self.world.fail("flow-within-approval", f"orders of {signal_id} can make {most} of {frame}")
 
     # -- at the end ------------------------------------------------------------------

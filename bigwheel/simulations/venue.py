@@ -24,6 +24,7 @@ from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.market import Bar, Trade
 from exchanges.model.order import Fill, Side
 from exchanges.model.position import Balance
+from exchanges.model.trigger import StopOrders
 from exchanges.model.venue import (
     AmendOrder,
     BalanceReport,
@@ -143,6 +144,7 @@ def make_instrument(symbol: str) -> Instrument:
         min_notional=Decimal(5),
         maker_fee=Decimal("0.0002"),
         taker_fee=Decimal("0.00055"),
+        stops=StopOrders(),
     )
 
 
