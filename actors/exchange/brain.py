@@ -15,6 +15,7 @@ from actors.exchange.adoption import ADOPT, Adoption
 from actors.exchange.execution import Execution
 from actors.exchange.feed import Feed, FeedDue
 from actors.exchange.flows.runner import Flows
+from actors.exchange.flows.watching import Watched
 from actors.exchange.latch import Latch
 from actors.exchange.ledger import FillLedger
 from actors.exchange.outbox import Outbox
@@ -40,6 +41,7 @@ from exchanges.model.venue import (
     OrderReport,
     Outcome,
     PaymentReport,
+    PriceReport,
     StreamStatus,
     VenuePosition,
     VenueState,
@@ -95,6 +97,7 @@ class ExchangeBrain:
             FillReport: self._fill,
             BalanceReport: self._balances,
             PaymentReport: self._payment,
+            PriceReport: self._price,
             VenuePosition: self._position,
             VenueState: self._venue_state,
             CommandResult: self._result,
@@ -156,6 +159,10 @@ class ExchangeBrain:
     def due_ns(self) -> int:
         """When the venue is to be asked for its state next; 0 if it isn't known."""
         return self.state.fetch_due_ns
+
+    def watched(self, symbol: str) -> list[Watched]:
+        """What the flows under way that concern a symbol wait for in its last price."""
+        return self._flows.watched(symbol) if self.state.flows else []
 
     def absorb(self, data: Sequence[MarketData]) -> None:
         """Take in market data of one symbol that its watchers have been handed otherwise, as one by one while idle."""
@@ -307,6 +314,9 @@ class ExchangeBrain:
             position,
         )
         self._outbox.report(paid, ctx)
+
+    def _price(self, report: PriceReport, ctx: Context) -> None:
+        self._flows.priced(report.symbol, report.price, ctx)
 
     def _hears(self, ctx: Context) -> bool:
         """Whether the past is folded in. Until then reports would meet orders not yet known.

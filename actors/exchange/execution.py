@@ -15,7 +15,7 @@ from actors.exchange.outbox import Outbox, signal_of
 from actors.exchange.settings import ExchangeSettings
 from actors.exchange.state import OUR_PREFIX, ConnectionState, TrackedOrder
 from actors.messages.signals import ApprovedOrder
-from exchanges.model.order import Fill, Order, OrderStatus
+from exchanges.model.order import Fill, Order, OrderStatus, TimeInForce
 from exchanges.model.venue import VENUE_PORT, AmendOrder, CancelOrder, CommandResult, Outcome, PlaceOrder, QueryOrder
 from runtime.behavior import Context
 
@@ -433,7 +433,8 @@ class Execution:
         if tracked.query_due_ns and now >= tracked.query_due_ns and not tracked.asking:
             self.ask(tracked, ctx)
         resting = tracked.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED) and not tracked.waits_for_fills
-        if resting and tracked.expires_ns and now >= tracked.expires_ns and not tracked.cancel_reason:
+        patient = settings.patient and tracked.order.time_in_force is TimeInForce.IOC
+        if resting and not patient and tracked.expires_ns and now >= tracked.expires_ns and not tracked.cancel_reason:
             self.cancel(tracked, "expired while resting", ctx)
         elif tracked.cancel_due_ns and now >= tracked.cancel_due_ns:
             self.cancel(tracked, tracked.cancel_reason, ctx)

@@ -57,6 +57,11 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     leg_tries: int = 20
     exits_rest: bool = True
     """Whether the venue keeps a reduce-only order in its book; else taking profit waits here for its price."""
+    patient: bool = False
+    """Whether an order that takes stays at the venue when its time is over, until the market has a price again.
+
+    For a backtest on bars alone, where a bar may be missing.
+    """
     price_age_ns: int = 10 * SECOND
     """An older price is none for a trigger, a stop or a chase."""
     native_stops: bool = True

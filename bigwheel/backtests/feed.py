@@ -26,10 +26,11 @@ _SAMPLE = 2_000
 
 
 class Opening(NamedTuple):
-    """The first price of a bar, at its beginning. For the venue alone."""
+    """The first price of a bar, at its beginning, and the bar: for the venue alone, which tells no part too early."""
 
     symbol: str
     price: float
+    bar: Bar
 
 
 Item = tuple[int, MarketData | Opening]
@@ -159,9 +160,10 @@ class Feed:
         """The bars of one symbol: none begins before the one before it is over."""
         for window in self.stream.windows():
             (batch,) = window.batches
-            opened = zip(repeat(batch.series.symbol), batch.numbers("open").tolist(), strict=False)
+            bars = batch.messages()
+            opened = zip(repeat(batch.series.symbol), batch.numbers("open").tolist(), bars, strict=False)
             begun = zip(batch.numbers("ts_ns").tolist(), map(Opening._make, opened), strict=True)
-            ended = zip(batch.due_ns.tolist(), batch.messages(), strict=True)
+            ended = zip(batch.due_ns.tolist(), bars, strict=True)
             yield list(chain.from_iterable(zip(begun, ended, strict=True)))
 
     def _with_openings(self, opened: set[str]) -> Iterator[list[Item]]:
@@ -174,7 +176,7 @@ class Feed:
             for data in read:
                 waiting.append((data.recv_ns, 0, number, data))
                 if isinstance(data, Bar) and data.symbol in opened:
-                    waiting.append((data.ts_ns, 1, number, Opening(data.symbol, data.open)))
+                    waiting.append((data.ts_ns, 1, number, Opening(data.symbol, data.open, data)))
                 number += 1
             waiting.sort()
             # No bar that is still to be read begins before this.

@@ -19,6 +19,7 @@ from exchanges.model.venue import (
     FillReport,
     InstrumentsReport,
     OrderReport,
+    PriceReport,
 )
 from exchanges.paper.books import PaperBooks
 from exchanges.paper.commands import report_of
@@ -57,8 +58,8 @@ class Floor:
         """Let the connection know without delay: what it is told as it connects."""
         self.driver.deliver(self._connection, message, VENUE_PORT)
 
-    def hear(self, data: MarketData) -> None:
-        """Market data leaves the venue."""
+    def hear(self, data: MarketData | PriceReport) -> None:
+        """Market data leaves the venue, or a price on a bar's way."""
         wait_ns = self._feed.next_ns()
         if not wait_ns:
             self.tell(data)
@@ -66,8 +67,9 @@ class Floor:
         self._fed_ns = max(self._fed_ns, self.driver.now + wait_ns)
         self.at(self._fed_ns, self._heard, data)
 
-    def _heard(self, data: MarketData) -> None:
-        self.tell(msgspec.structs.replace(data, recv_ns=self.driver.now))
+    def _heard(self, data: MarketData | PriceReport) -> None:
+        known = isinstance(data, PriceReport)
+        self.tell(data if known else msgspec.structs.replace(data, recv_ns=self.driver.now))
 
     def answer(self, message: object) -> None:
         """The answer to one command."""

@@ -15,6 +15,7 @@ from actors.bus.configuration import times
 from actors.exchange.brain import KINDS as EXCHANGE_KINDS
 from actors.exchange.brain import ExchangeBrain
 from actors.exchange.configuration import connection
+from actors.exchange.flows.watching import Watched
 from actors.learner.brain import KINDS as LEARNER_KINDS
 from actors.learner.brain import LearnerBrain
 from actors.learner.configuration import terms
@@ -69,7 +70,9 @@ class Session:
         self.counts: Counter[str] = Counter()
         self._closes: dict[str, float] = {}
         self.venues = {
-            venue: BacktestVenue(self.driver, venue, own, told.conduct, msgspec.structs.replace(paper, prefix=venue))
+            venue: BacktestVenue(
+                self.driver, venue, own, told.conduct, msgspec.structs.replace(paper, prefix=venue), self._watching
+            )
             for venue, own in told.instruments.items()
         }
         self._exchanges: dict[str, ExchangeBrain] = {}
@@ -88,7 +91,9 @@ class Session:
         driver.seat(Seat(names.LEARNER, self._learner, LEARNER_KINDS, (names.BUS, *connections)))
         for venue in self.venues:
             # What is not conflated reaches everyone at its own time.
-            brain = ExchangeBrain(msgspec.structs.replace(connection(settings, venue), conflate_ns=0))
+            # Where data are bars alone, an order waits for the next one.
+            own = msgspec.structs.replace(connection(settings, venue), conflate_ns=0, patient=True)
+            brain = ExchangeBrain(own)
             self._exchanges[venue] = brain
             watched = (names.BUS, names.RISK, f"{names.STRATEGY}/*")
             driver.seat(Seat(names.exchange(venue), brain, EXCHANGE_KINDS, watched))
@@ -97,6 +102,10 @@ class Session:
             strategy = factory.build(settings, plan, owner, delivery=Delivery.ALL, sample_ns=DAY_NS)
             symbol = "" if plan.symbols else plan.symbol
             driver.seat(Seat(plan.cell, strategy, STRATEGY_KINDS, peers, symbol))
+
+    def _watching(self, symbol: str) -> Sequence[Watched]:
+        """What flows under way wait for in a symbol's price."""
+        return self._exchanges[symbol.partition(":")[0]].watched(symbol)
 
     def _quiet(self) -> bool:
         """Whether nothing is under way: no signal, no order, no flow."""

@@ -17,7 +17,9 @@ from bigwheel.backtests.feed import Opening
 from bigwheel.backtests.floor import Floor
 from bigwheel.backtests.hours import MarketHours
 from bigwheel.backtests.outcomes import Outcomes
+from bigwheel.backtests.walk import Walk, Watching
 from exchanges.commands import result
+from exchanges.matching.record import NOTHING, Changes
 from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar, MarketData, Ticker, last_price
 from exchanges.model.venue import (
@@ -29,6 +31,7 @@ from exchanges.model.venue import (
     InstrumentsReport,
     Outcome,
     PlaceOrder,
+    PriceReport,
     StreamStatus,
     VenueState,
 )
@@ -46,6 +49,9 @@ class BacktestVenue:
 
     Market data move the books at their own time, and reach the connection when they have come that far. So do commands
     the books, and answers and reports the connection.
+
+    Args:
+        watching: what flows of the connection wait for in a symbol's price.
     """
 
     def __init__(
@@ -55,9 +61,13 @@ class BacktestVenue:
         instruments: tuple[Instrument, ...],
         conduct: Conduct,
         settings: PaperSettings,
+        watching: Watching = lambda symbol: (),
     ) -> None:
         self.connection = names.exchange(venue)
         self._driver, self._conduct, self._instruments = driver, conduct, instruments
+        self._watching = watching
+        self._walks: dict[str, Walk | None] = {}
+        """By symbol with bars alone, the bar that has begun."""
         settings = msgspec.structs.replace(settings, leverage=conduct.leverage.get(venue))
         self.books = PaperBooks(settings, lambda: driver.now)
         self._floor = floor = Floor(driver, self.connection, self.books, conduct.latency)
@@ -86,7 +96,7 @@ class BacktestVenue:
         if isinstance(data, Opening):
             self._open_bar(data)
             return
-        changes = self.books.take(data)
+        changes = self._end_bar(data) if isinstance(data, Bar) else self.books.take(data)
         if isinstance(data, Ticker):
             self._accruals.heard(data)
         self._floor.hear(data)
@@ -101,23 +111,73 @@ class BacktestVenue:
 
     def move(self, symbol: str, data: Sequence[MarketData | Opening]) -> None:
         """Let data move a market in which no order works; the connection is told of them otherwise."""
-        books = self.books
+        walk = self._walks.get(symbol)
+        while data and walk is not None and walk.moved:
+            self._pass(data[0])
+            data, walk = data[1:], self._walks.get(symbol)
         moves = [each.price if isinstance(each, Opening) else each for each in data]
-        if books.barred(symbol):
-            bars: list[Bar | float] = [each for each in moves if isinstance(each, Bar | float)]
-            if len(bars) == len(moves):
-                books.pass_bars(symbol, bars)
-                return
+        bars: list[Bar | float] = [each for each in moves if isinstance(each, Bar | float)]
+        if data and symbol in self._walks and len(bars) == len(moves) and self.books.barred(symbol):
+            self.books.pass_bars(symbol, bars)
+            self._passed(symbol, data[-1])
+            return
         for each in data:
-            if isinstance(each, Opening):
-                self._open_bar(each)
-            else:
-                books.take(each)
+            self._pass(each)
+
+    def _pass(self, data: MarketData | Opening) -> None:
+        if isinstance(data, Opening):
+            self._open_bar(data)
+        elif isinstance(data, Bar):
+            self._end_bar(data)
+        else:
+            self.books.take(data)
+
+    # -- bars that are all there is ----------------------------------------------------------
 
     def _open_bar(self, opening: Opening) -> None:
-        """The first trade of a bar, which orders that wait for the market meet; nobody is told of it yet."""
-        if self.books.priced(opening.symbol):
-            self._floor.changed(self.books.open_bar(opening.symbol, opening.price))
+        """The first trade of a bar, which orders that wait for the market meet; strategies are not told of it yet."""
+        symbol, bar = opening.symbol, opening.bar
+        walk = Walk(self._floor, bar, self._watching)
+        if self.books.priced(symbol):
+            self._floor.changed(self.books.open_bar(symbol, opening.price, walk.size))
+            if self._watching(symbol):
+                self._floor.hear(PriceReport(symbol, opening.price))
+        self._begin(walk)
+
+    def _begin(self, walk: Walk) -> None:
+        self._walks[walk.bar.symbol] = walk
+        if self.books.priced(walk.bar.symbol):
+            walk.begin()
+
+    def _end_bar(self, bar: Bar) -> Changes:
+        """A bar is over: as a whole, or what is left of the way to its close. The market is silent until the next."""
+        symbol, books, changes = bar.symbol, self.books, NOTHING
+        walk = self._walks.get(symbol)
+        if walk is None:
+            return books.take(bar)
+        walk.end()
+        if not walk.done and (walk.moved or books.resting(symbol)):
+            changes = books.walk(symbol, bar.close, walk.size, walk.taker)
+        if walk.moved or books.resting(symbol):
+            books.end_bar(bar)
+        else:
+            changes = books.take(bar)
+        self._silence(symbol)
+        return changes
+
+    def _silence(self, symbol: str) -> None:
+        self._walks[symbol] = None
+        self.books.engine.silence(symbol)
+
+    def _passed(self, symbol: str, last: MarketData | Opening) -> None:
+        """Go on from the last of the bars and openings that were passed."""
+        walk = self._walks.get(symbol)
+        if walk is not None:
+            walk.end()
+        if isinstance(last, Opening):
+            self._begin(Walk(self._floor, last.bar, self._watching))
+        else:
+            self._silence(symbol)
 
     # -- commands --------------------------------------------------------------------------
 

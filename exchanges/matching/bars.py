@@ -11,15 +11,16 @@ TRADES = 4
 """The trades that a bar is walked by."""
 
 
-def path(bar: Bar, before: float, lot: float) -> Iterator[tuple[float, float, Side]]:
+def path(bar: Bar, before: float, lot: float, *, low_first: bool | None = None) -> Iterator[tuple[float, float, Side]]:
     """The bar as four trades: price, size and taker side.
 
-    Open, high, low, close; or open, low, high, close where the open is nearer the low. Each
-    carries a quarter of the volume (at least ``lot``); a trade below the one before it was
-    sold into the market, one above it bought. ``before`` is the last price before the bar, 0
-    if unknown.
+    Open, high, low, close; or open, low, high, close where the open is nearer the low, or where
+    ``low_first`` says so. Each carries a quarter of the volume (at least ``lot``); a trade below the
+    one before it was sold into the market, one above it bought. ``before`` is the last price before
+    the bar, 0 if unknown.
     """
-    low_first = bar.open - bar.low < bar.high - bar.open
+    if low_first is None:
+        low_first = bar.open - bar.low < bar.high - bar.open
     turns = (bar.low, bar.high) if low_first else (bar.high, bar.low)
     size = max(bar.volume / 4, lot)
     previous, side, up, down = before, Side.BUY, Side.BUY, Side.SELL

@@ -192,3 +192,13 @@ def _check_notional(instrument: Instrument, quantity: Decimal, price: Decimal) -
             Reject.NOTIONAL_MIN,
             f"expected at least {instrument.min_notional} {instrument.quote}, found {quantity * price}",
         )
+
+
+def check_outcome(instrument: Instrument, value: Decimal) -> None:
+    """Raises ``OrderRejectedError`` unless ``value`` is what an event contract may be worth in the end."""
+    if instrument.kind is not ContractKind.BINARY_EVENT or not 0 <= value <= instrument.contract_value:
+        raise OrderRejectedError(
+            Reject.PARAMETER,
+            f"expected an event contract and 0 to {instrument.contract_value}, found {instrument.kind.value} "
+            f"{instrument.symbol} and {value}",
+        )

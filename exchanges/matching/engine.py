@@ -10,27 +10,18 @@ import msgspec
 from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.bars import path
-from exchanges.matching.checks import check_amend, check_margin, check_order, reserve_paid
+from exchanges.matching.checks import check_amend, check_margin, check_order, check_outcome, reserve_paid
 from exchanges.matching.liquidation import Liquidator, forced
 from exchanges.matching.liquidity import DepthModel, Level
 from exchanges.matching.market import Market
 from exchanges.matching.matcher import Matcher
-from exchanges.matching.record import NOTHING, ZERO, Changes, OrderRecord
+from exchanges.matching.record import NOTHING, ZERO, Changes, Counters, OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
 from exchanges.matching.stops import Stops
-from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar
 from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import AmendOrder, CancelOrder, PlaceOrder
-
-
-class Counters(msgspec.Struct):
-    """What makes the engine's identifiers unique, to be kept across restarts."""
-
-    prefix: str
-    orders: int = 0
-    executions: int = 0
-    priority: int = 0
 
 
 class MatchingEngine:
@@ -151,10 +142,13 @@ class MatchingEngine:
             self._open.setdefault(record.account, {})[record.id] = record
 
     def _match(self, market: Market, record: OrderRecord, now: int, changes: Changes) -> None:
-        """Take what can be taken, then rest or cancel the remainder; what waits for a price does that alone."""
+        """Take what can be taken, then rest or cancel the remainder; what waits for a price, or for any, does that."""
         matcher, price = self._matcher, record.price
         if record.waiting:
             market.wait(record)
+            return
+        if market.silent:
+            market.waiting[record.id] = record
             return
         if record.time_in_force is TimeInForce.POST_ONLY and price is not None and market.crossing(record.side, price):
             matcher.close(market, record, OrderStatus.CANCELLED, reasons.POST_ONLY_CROSS, now, changes)
@@ -199,7 +193,8 @@ class MatchingEngine:
         keeps_place = price == record.price and quantity < record.quantity
         record.updated_ns = now_ns
         if not keeps_place:
-            market.withdraw(record)
+            if record.resting:
+                market.withdraw(record)
             record.resting = False
             self._priority += 1
             record.sequence = self._priority
@@ -273,7 +268,30 @@ class MatchingEngine:
         market = self._market(symbol)
         return self._reach(market, price, size, taker, now_ns) if market.instrument.trading else NOTHING
 
-    def _reach(self, market: Market, price: float, size: float, taker: Side, now_ns: int) -> Changes:
+    def on_open(self, symbol: str, price: float, size: float, now_ns: int) -> Changes:
+        """The first trade of a bar, after a time without any: what it has jumped over is filled at its price.
+
+        A silent market speaks again, and the orders that wait are matched, those that came first, first.
+        """
+        market, changes = self._market(symbol), Changes()
+        market.external.traded(price, Side.BUY if price >= market.external.last_price else Side.SELL)
+        if market.instrument.trading:
+            for taker in (Side.SELL, Side.BUY):
+                changes.merge(self._reach(market, price, size, taker, now_ns, opening=True))
+        market.silent = False
+        for record in list(market.waiting.values()):
+            if not record.status.final:
+                self._match(market, record, now_ns, changes)
+        market.waiting.clear()
+        return self.liquidate(now_ns, symbol).after(self._settle(changes))
+
+    def silence(self, symbol: str) -> None:
+        """There is no price to trade at until the next ``on_open``."""
+        self._market(symbol).silent = True
+
+    def _reach(
+        self, market: Market, price: float, size: float, taker: Side, now_ns: int, *, opening: bool = False
+    ) -> Changes:
         side = market.book.bids if taker is Side.SELL else market.book.asks
         if not side:
             return NOTHING
@@ -281,7 +299,7 @@ class MatchingEngine:
         if best is None or (best < exact if taker is Side.SELL else best > exact):
             return NOTHING
         changes = Changes()
-        self._matcher.trade(market, exact, Decimal(repr(size)), taker, now_ns, changes)
+        self._matcher.trade(market, exact, Decimal(repr(size)), taker, now_ns, changes, opening=opening)
         return self._settle(changes)
 
     def on_quote(self, symbol: str, bid: Level, ask: Level) -> None:
@@ -293,7 +311,7 @@ class MatchingEngine:
         self._market(symbol).external.booked(list(bids), list(asks))
 
     def on_bar(self, bar: Bar, now_ns: int) -> Changes:
-        """A closed bar, walked from open over its extremes to its close; what waits on its way is met there."""
+        """A closed bar, walked from open over its extremes to its close."""
         market = self._market(bar.symbol)
         trades = path(bar, market.external.last_price, float(market.instrument.lot))
         idle = not market.book.bids and not market.book.asks
@@ -301,13 +319,20 @@ class MatchingEngine:
             for price, _, taker in trades:
                 market.external.traded(price, taker)
             return NOTHING
-        changes, before = Changes(), 0.0
+        price, size, _ = next(trades)
+        changes = Changes()
+        changes.merge(self.on_open(bar.symbol, price, size, now_ns))
         for price, size, taker in trades:
-            for level in self._stops.between(market, before, price):
-                market.external.traded(level, taker)
-                changes.merge(self.liquidate(now_ns, bar.symbol))
-            changes.merge(self.on_trade(bar.symbol, price, size, taker, now_ns))
-            before = price
+            changes.merge(self.on_way(bar.symbol, price, size, taker, now_ns))
+        return changes
+
+    def on_way(self, symbol: str, price: float, size: float, taker: Side, now_ns: int) -> Changes:
+        """A trade that the market has come to step by step: what waits for a price in between is met there."""
+        market, changes = self._market(symbol), Changes()
+        for level in self._stops.between(market, price):
+            market.external.traded(level, taker)
+            changes.merge(self.liquidate(now_ns, symbol))
+        changes.merge(self.on_trade(symbol, price, size, taker, now_ns))
         return changes
 
     def on_mark(self, symbol: str, price: Decimal) -> None:
@@ -321,7 +346,7 @@ class MatchingEngine:
         Called by every trade; to be called where the mark moves otherwise.
         """
         market = self._market(symbol)
-        if not market.instrument.maintenance_rate and not market.stops:
+        if market.silent or not (market.instrument.maintenance_rate or market.stops):
             return NOTHING
         changes = Changes()
         if market.stops:
@@ -338,16 +363,7 @@ class MatchingEngine:
         market, count = self._market(symbol), self._matcher.execution_count
         if market.stops:
             return False
-        if not market.instrument.maintenance_rate:
-            return True
-        return all(
-            not account.position(symbol).quantity
-            or (
-                not self._liquidator.failing(account, market, count)
-                and self._liquidator.carries(account, market, count, low, high)
-            )
-            for account in self.accounts.values()
-        )
+        return self._liquidator.sure(self.accounts.values(), market, count, low, high)
 
     def _close_out(self, account: Account, now_ns: int, changes: Changes) -> None:
         """Cancel the account's orders for perpetuals, then close its positions until the rest can be carried."""
@@ -358,7 +374,8 @@ class MatchingEngine:
         for position in self._liquidator.heaviest(account):
             side = Side.SELL if position.quantity > 0 else Side.BUY
             market = self._market(position.symbol)
-            if not self._liquidator.short_of_margin(account) or market.best(side.opposite) is None:
+            silent = market.silent or market.best(side.opposite) is None
+            if silent or not self._liquidator.short_of_margin(account):
                 continue
             quantity = abs(position.quantity)
             command = PlaceOrder("", position.symbol, side, OrderType.MARKET, quantity, reduce_only=True)
@@ -385,12 +402,7 @@ class MatchingEngine:
         """
         market = self._market(symbol)
         instrument = market.instrument
-        if instrument.kind is not ContractKind.BINARY_EVENT or not 0 <= value <= instrument.contract_value:
-            raise OrderRejectedError(
-                Reject.PARAMETER,
-                f"expected an event contract and 0 to {instrument.contract_value}, found {instrument.kind.value} "
-                f"{symbol} and {value}",
-            )
+        check_outcome(instrument, value)
         changes = Changes()
         for record in [r for orders in self._open.values() for r in orders.values() if r.symbol == symbol]:
             self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.SETTLED, now_ns, changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -66,6 +66,14 @@ class Liquidator:
         if known is None or known.executions != executions or known.wallet != account.wallet:
             return False
         return known.low < low and high < known.high
+
+    def sure(self, accounts: Iterable[Account], market: Market, executions: int, low: float, high: float) -> bool:
+        """Whether it is sure that all accounts carry the market's perpetual from ``low`` to ``high``."""
+        return not market.instrument.maintenance_rate or all(
+            not account.position(market.instrument.symbol).quantity
+            or (not self.failing(account, market, executions) and self.carries(account, market, executions, low, high))
+            for account in accounts
+        )
 
     def _keep(self, account: Account, position: Position, market: Market, executions: int) -> None:
         """Note within which marks the position is carried, where it is all that the account holds."""

@@ -20,6 +20,7 @@ class Market:
     from our accounts: with them quantity and cash of all sides add up to nothing.
     ``working`` are the open orders by account where positions are paid for; ``marked`` is the
     venue's own mark price, where it has one; ``stops`` are the orders whose trigger has not been met.
+    While it is ``silent`` there is no price to trade at: orders are ``waiting`` for the next one.
     """
 
     def __init__(self, instrument: Instrument, depth: DepthModel | None) -> None:
@@ -33,6 +34,8 @@ class Market:
         self.working: dict[str, dict[str, OrderRecord]] = {}
         self.marked = ZERO
         self.stops: dict[str, OrderRecord] = {}
+        self.silent = False
+        self.waiting: dict[str, OrderRecord] = {}
 
     def relist(self, instrument: Instrument) -> None:
         """Go on with other trading hours, fees or steps."""

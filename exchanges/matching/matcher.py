@@ -98,11 +98,22 @@ class Matcher:
         market.external_quantity -= quantity * record.side.sign
         market.external_cash += quantity * price * record.side.sign
 
-    def trade(self, market: Market, price: Decimal, size: Decimal, taker: Side, now: int, changes: Changes) -> None:
+    def trade(
+        self,
+        market: Market,
+        price: Decimal,
+        size: Decimal,
+        taker: Side,
+        now: int,
+        changes: Changes,
+        *,
+        opening: bool = False,
+    ) -> None:
         """A trade of the external market: its taker would have met our resting orders first.
 
         It fills the orders it would have reached, each at its own price, with at most its
-        size in all. At its very price the external queue ahead of an order goes first.
+        size in all. At its very price the external queue ahead of an order goes first. An
+        ``opening`` trade came without any between it and the one before: orders are filled at its price.
         """
         side = market.book.side(taker.opposite)
         left = size
@@ -120,7 +131,7 @@ class Matcher:
                 else:
                     record.queue_ahead = ZERO
                 if left > 0:
-                    left -= self._fill_outside(market, record, level, left, now, changes)
+                    left -= self._fill_outside(market, record, price if opening else level, left, now, changes)
 
     def _fill_outside(
         self, market: Market, record: OrderRecord, price: Decimal, size: Decimal, now: int, changes: Changes

@@ -26,6 +26,15 @@ LIQUIDATION = "LIQUIDATION"
 EXPIRED = "EXPIRED"
 
 
+class Counters(msgspec.Struct):
+    """What makes the engine's identifiers unique, to be kept across restarts."""
+
+    prefix: str
+    orders: int = 0
+    executions: int = 0
+    priority: int = 0
+
+
 class OrderRecord(msgspec.Struct):
     """One order in the engine, changed in place while it works.
 

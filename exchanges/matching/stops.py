@@ -84,11 +84,12 @@ class Stops:
             if record.waiting:
                 self._carry_out(market, record, now, changes)
 
-    def between(self, market: Market, before: float, price: float) -> list[float]:
-        """The prices waited for between ``before`` (0: there is a gap, no way) and ``price``, nearest first."""
+    def between(self, market: Market, price: float) -> list[float]:
+        """The prices waited for on the way from the last price to ``price``, nearest first."""
+        before = market.external.last_price
         low, high = min(before, price), max(before, price)
         waited = {float(r.trigger.price) for r in market.stops.values() if r.trigger is not None}
-        return sorted((level for level in waited if before and low < level < high), reverse=price < before)
+        return sorted((level for level in waited if low < level < high), reverse=price < before)
 
     def _carry_out(self, market: Market, record: OrderRecord, now: int, changes: Changes) -> None:
         market.release(record)

@@ -154,6 +154,16 @@ class PaymentReport(Message):
     ts_ns: int
 
 
+class PriceReport(Message):
+    """The last price alone, for what the connection watches itself: it is not passed on.
+
+    A backtest tells it, on the way that a bar is taken to have gone; the bar itself is told when it is over.
+    """
+
+    symbol: str
+    price: float
+
+
 class VenuePosition(Message):
     """The venue's view of a position; ``quantity`` signed."""
 

@@ -151,17 +151,27 @@ class PaperBooks:
             self._prices[data.symbol] = self.engine.markets[data.symbol].external.last_price
         return changes
 
-    def open_bar(self, symbol: str, price: float) -> Changes:
-        """Move the market to the first price of a bar that is not over: what takes meets it, what rests waits."""
-        external = self.engine.markets[symbol].external
-        external.traded(price, Side.BUY if price >= external.last_price else Side.SELL)
-        return self._apply(self.engine.liquidate(self.now_ns(), symbol))
+    def open_bar(self, symbol: str, price: float, size: float = 0.0) -> Changes:
+        """Move the market to the first price of a bar that is not over: what takes meets it, and what it jumps over."""
+        return self._apply(self.engine.on_open(symbol, price, size, self.now_ns()))
+
+    def walk(self, symbol: str, price: float, size: float, taker: Side) -> Changes:
+        """Move the market to a price on a bar's way."""
+        return self._apply(self.engine.on_way(symbol, price, size, taker, self.now_ns()))
+
+    def end_bar(self, bar: Bar) -> None:
+        """Note a bar that has been walked."""
+        self._seen.setdefault(bar.symbol, set()).add(Bar)
+        self._prices[bar.symbol] = self.engine.markets[bar.symbol].external.last_price
+
+    def resting(self, symbol: str) -> bool:
+        """Whether an order of ours is in the book or waits for a price."""
+        market = self.engine.markets[symbol]
+        return bool(market.book.bids or market.book.asks or market.stops)
 
     def barred(self, symbol: str) -> bool:
         """Whether bars are all that was heard about ``symbol``, and no order of ours rests or waits in it."""
-        market = self.engine.markets[symbol]
-        idle = not market.book.bids and not market.book.asks and not market.stops
-        return idle and self._seen.get(symbol) == {Bar}
+        return self._seen.get(symbol) == {Bar} and not self.resting(symbol)
 
     def pass_bars(self, symbol: str, moves: Sequence[Bar | float]) -> None:
         """What ``open_bar`` (a price) and ``take`` (a closed bar) do, one after the other, where ``barred``.

@@ -11,8 +11,7 @@ import lmdb
 import msgspec
 
 from exchanges.matching.account import Account
-from exchanges.matching.engine import Counters
-from exchanges.matching.record import Changes, Execution, Funding, OrderRecord
+from exchanges.matching.record import Changes, Counters, Execution, Funding, OrderRecord
 from exchanges.model.instrument import Instrument
 from exchanges.simulators.errors import SimulatorError
 

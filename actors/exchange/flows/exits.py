@@ -6,7 +6,6 @@ from decimal import Decimal
 
 from actors.exchange.flows.guard import STOP_NUMBER, exit_side, guard, stop_level
 from actors.exchange.flows.moves import (
-    FILLED,
     WAIT,
     Cancel,
     LegView,
@@ -58,7 +57,7 @@ def next_exit(view: View, goal: Decimal) -> Move:
         return wind_down(legs, flow.stop)
     left = goal - executed(legs)
     if left <= 0:
-        return wind_down(legs, FILLED.stop)
+        return wind_down(legs, Stop("flow", "FILLED", f"closed_beyond_it={-left}" if left else ""))
     if view.now >= flow.frame.ends_ns:
         return wind_down(legs, Stop("flow", "LIFETIME_OVER", f"not_closed={left}"))
     rest = view.instrument.round_quantity(min(left, view.closable))
@@ -103,7 +102,7 @@ def _guarded(view: View, terms: StopTerms, legs: list[LegView], rest: Decimal, l
     takes = [leg for leg in legs if leg.role is Role.TAKE]
     stops = [leg for leg in legs if leg.role is Role.STOP]
     want = view.instrument.round_quantity(min(rest, view.reducible, view.instrument.max_quantity))
-    beside = terms.offered.beside and terms.offered.reduce_only and view.reducible <= rest
+    beside = terms.offered.beside and terms.offered.reduce_only and view.alone and view.reducible <= rest
     if beside:
         move = guard(view, terms, stops, rest, level)
         return _take(view, takes, want) if isinstance(move, Wait) else move

@@ -139,6 +139,8 @@ class View(NamedTuple):
     """Whether the venue keeps a reduce-only order in its book."""
     stop_terms: StopTerms | None = None
     """How stops rest at the venue; ``None`` where all are watched here."""
+    alone: bool = True
+    """Whether nobody else of ours holds or orders the symbol."""
 
     @property
     def frame(self) -> ApprovedOrder:

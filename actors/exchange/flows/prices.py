@@ -37,6 +37,10 @@ class Prices:
         else:
             self._put(symbol, Source.LAST, last_price(data), now)
 
+    def last(self, symbol: str, price: float, now: int) -> None:
+        """Remember a last price that came without market data."""
+        self._put(symbol, Source.LAST, price, now)
+
     def absorb(self, data: Sequence[MarketData]) -> None:
         """Remember what many pieces of data say, each as of when it was received: of each kind the newest prices."""
         newest: dict[type[MarketData], MarketData] = {}

@@ -27,6 +27,7 @@ from actors.exchange.flows.moves import (
 from actors.exchange.flows.prices import Prices
 from actors.exchange.flows.rules import next_move
 from actors.exchange.flows.state import FlowState, Leg, Stop
+from actors.exchange.flows.watching import Watched, concerns, watched
 from actors.exchange.ledger import FillLedger
 from actors.exchange.outbox import Outbox
 from actors.exchange.settings import ExchangeSettings
@@ -178,6 +179,15 @@ class Flows:
         for flow in list(self._state.flows.values()) if self._state.flows else ():
             if _watches(flow, data.symbol) and self._state.live:
                 self._step(flow, ctx)
+
+    def priced(self, symbol: str, price: float, ctx: Context) -> None:
+        """Remember a last price that came without market data, for the next ``run``."""
+        self._prices.last(symbol, price, ctx.now)
+
+    def watched(self, symbol: str) -> list[Watched]:
+        """What the flows under way that concern a symbol wait for in its last price."""
+        flows, rest = self._state.flows.values(), self._settings.exits_rest
+        return [watched(flow, symbol, exits_rest=rest) for flow in flows if concerns(flow, symbol)]
 
     def absorb(self, data: Sequence[MarketData]) -> None:
         """Take in data of one symbol while there is no flow."""
@@ -334,6 +344,18 @@ class Flows:
             settings.leg_tries,
             settings.exits_rest,
             self._stop_terms(instrument),
+            self._alone(flow),
+        )
+
+    def _alone(self, flow: FlowState) -> bool:
+        """Whether nobody else of ours holds or orders its symbol."""
+        state, frame = self._state, flow.frame
+        others = (each.frame for each in state.flows.values() if each is not flow)
+        held = (key.partition("|") for key in state.shares)
+        return not (
+            any(other.symbol == frame.symbol for other in others)
+            or any(symbol == frame.symbol and name != frame.strategy for name, _, symbol in held)
+            or any(each.symbol == frame.symbol and each.signal_id != frame.signal_id for each in state.active.values())
         )
 
     def _stop_terms(self, instrument: Instrument) -> StopTerms | None:
