@@ -164,13 +164,13 @@ class Audit:
             self._flow_fill(flow, event)
 
     def _flow_fill(self, flow: ApprovedOrder, event: Filled) -> None:
-        """No more is filled than was approved, and of each of two exits that stood side by side no more than entered."""
+        """No more is filled than was approved; each of two exits that stood side by side keeps to that on its own."""
         signal_id, fill = event.signal_id, event.fill
         legs = {leg.client_id: leg for leg in self.legs.get(signal_id, ())}
         leg = legs.get(fill.client_id)
         kind = (signal_id, leg is not None and leg.trigger is not None)
         entered = self.quantities.get(signal_id, _ZERO)
-        if leg is not None and leg.reduce_only:
+        if protects(flow.flow) or fill.side is not flow.side:
             self.closed[kind] = self.closed.get(kind, _ZERO) + fill.quantity
         of_both = [self.closed.get((signal_id, stood), _ZERO) for stood in (True, False)]
         most = flow.quantity if protects(flow.flow) else entered
