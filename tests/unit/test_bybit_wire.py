@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchanges.bybit import wire
+from exchanges.bybit import requests, wire
 from exchanges.bybit.books import OrderBook
 from exchanges.bybit.parser import Parser
 from exchanges.bybit.settings import BybitMode, BybitSettings
@@ -293,26 +293,26 @@ def test_a_book_of_deltas_is_the_book_of_their_last_sizes(changes: list[tuple[in
 
 def test_an_order_leaves_as_the_venue_wants_it() -> None:
     limit = PlaceOrder("c", "bybit:BTCUSDT", Side.SELL, OrderType.LIMIT, D("1E-3"), D("6.18E4"), TimeInForce.IOC, True)
-    assert wire.place_request(limit) == {
+    assert requests.place_request(limit) == {
         "category": "linear", "symbol": "BTCUSDT", "side": "Sell", "orderType": "Limit", "qty": "0.001",
         "price": "61800", "timeInForce": "IOC", "orderLinkId": "c", "reduceOnly": True, "positionIdx": 0,
     }  # fmt: skip
     market = PlaceOrder("c", "bybit:BTCUSDT", Side.BUY, OrderType.MARKET, D(1))
-    assert "price" not in wire.place_request(market)
+    assert "price" not in requests.place_request(market)
     with pytest.raises(wire.WireError, match="expected a price"):
-        wire.place_request(msgspec.structs.replace(limit, price=None))
+        requests.place_request(msgspec.structs.replace(limit, price=None))
 
 
 def test_a_spot_order_says_what_its_quantity_is_and_knows_no_reduce_only() -> None:
     market = PlaceOrder("c", "bybit:BTCUSDT.SPOT", Side.BUY, OrderType.MARKET, D(1))
-    assert wire.place_request(market) == {
+    assert requests.place_request(market) == {
         "category": "spot", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Market", "qty": "1",
         "orderLinkId": "c", "marketUnit": "baseCoin",
     }  # fmt: skip
     with pytest.raises(wire.WireError, match="expected a sale to reduce a spot holding"):
-        wire.place_request(msgspec.structs.replace(market, reduce_only=True))
+        requests.place_request(msgspec.structs.replace(market, reduce_only=True))
     sale = PlaceOrder("c", "bybit:BTCUSDT.SPOT", Side.SELL, OrderType.LIMIT, D(1), D(9), reduce_only=True)
-    assert not {"reduceOnly", "positionIdx", "marketUnit"} & set(wire.place_request(sale))
+    assert not {"reduceOnly", "positionIdx", "marketUnit"} & set(requests.place_request(sale))
 
 
 def test_symbols_name_the_category_and_nothing_else_passes() -> None:
