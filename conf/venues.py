@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
 
@@ -65,6 +66,13 @@ class PaperSettings(Section):
     )
 
 
+class MarginTierSettings(Section):
+    """A step of a venue's table of maintenance margins."""
+
+    above: Annotated[Decimal, Field(ge=0)] = Field(description="the position value from which it holds, quote currency")
+    rate: Annotated[Decimal, Field(gt=0, lt=1)] = Field(description="maintenance margin of what is above, a fraction")
+
+
 class BacktestSettings(Section):
     """What a backtest can't know from its data. Commands take ``simulator.latency_ms``."""
 
@@ -80,6 +88,22 @@ class BacktestSettings(Section):
     funding_rate: Annotated[Decimal, Field(gt=-1, lt=1)] | None = Field(
         default=None, description="of perpetuals whose data have no rates, for each interval; none: not funded"
     )
+    margin_tiers: dict[str, Annotated[tuple[MarginTierSettings, ...], Field(strict=False)]] = Field(
+        default_factory=dict, description="maintenance margin of perpetuals by symbol and position value, from 0 up"
+    )
+    insurance: bool = Field(
+        default=True, description="whether a fund pays what a liquidation loses beyond the account's equity"
+    )
+
+    @field_validator("margin_tiers")
+    @classmethod
+    def _rising(cls, value: dict[str, tuple[MarginTierSettings, ...]]) -> dict[str, tuple[MarginTierSettings, ...]]:
+        for symbol, tiers in value.items():
+            rising = all(a.above < b.above and a.rate < b.rate for a, b in pairwise(tiers))
+            if not tiers or tiers[0].above != 0 or not rising:
+                told = [f"{tier.above}: {tier.rate}" for tier in tiers]
+                raise ValueError(f"expected tiers of {symbol} that begin at 0 and rise in value and rate, found {told}")
+        return value
 
 
 class CredentialSettings(Section):

@@ -40,7 +40,8 @@ class Filled(Message):
 class Paid(Message):
     """Cash that moved without a trade, journaled once for each ``payment_id``, with the position after it.
 
-    ``kind`` is ``funding``, ``amount`` positive when received, in ``currency``; ``ts_ns`` the venue's time.
+    ``kind`` is ``funding``, or ``insurance`` where a fund paid what a liquidation lost beyond the equity; ``amount`` is
+    positive when received, in ``currency``; ``ts_ns`` the venue's time.
     """
 
     venue: str

@@ -26,7 +26,7 @@ _SAMPLE = 2_000
 
 
 class Opening(NamedTuple):
-    """The first price of a bar, at its beginning, and the bar: for the venue alone, which tells no part too early."""
+    """The first price of a bar, at its beginning, and the bar. For the venue alone, which tells nothing too early."""
 
     symbol: str
     price: float

@@ -10,7 +10,7 @@ import msgspec
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.backtests.feed import Feed
 from conf import Settings
-from exchanges.model.instrument import Instrument
+from exchanges.model.instrument import Instrument, MarginTier
 from exchanges.simulators.base.catalogue import Catalogue
 
 COSTS = ("maker", "taker")
@@ -32,8 +32,18 @@ def instruments(
     for symbol in symbols:
         venue, _, key = symbol.partition(":")
         instrument = catalogue(settings, venue).observed(key, *feed.sample(symbol))
-        found.setdefault(venue, []).append(msgspec.structs.replace(instrument, **fees))
+        found.setdefault(venue, []).append(_tiered(msgspec.structs.replace(instrument, **fees), settings))
     return {venue: tuple(listed) for venue, listed in found.items()}
+
+
+def _tiered(instrument: Instrument, settings: Settings) -> Instrument:
+    """With the table of maintenance margins that the configuration has for it."""
+    told = settings.backtest.margin_tiers.get(instrument.symbol)
+    if told is None or not instrument.maintenance_rate:
+        return instrument
+    lowest, *higher = told
+    tiers = tuple(MarginTier(tier.above, tier.rate) for tier in higher)
+    return msgspec.structs.replace(instrument, maintenance_rate=lowest.rate, maintenance_tiers=tiers)
 
 
 def _fees(costs: Mapping[str, object]) -> dict[str, Decimal]:

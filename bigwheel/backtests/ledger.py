@@ -12,6 +12,7 @@ from actors.messages.signals import Blocked, Expired, Generated, SignalEvent
 from bigwheel.backtests.equity import Equity
 from bigwheel.backtests.trips import Trips
 from bigwheel.books import Books
+from exchanges.matching.record import INSURANCE
 from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.order import Fill, Order
 from exchanges.model.position import Position
@@ -49,6 +50,8 @@ class Ledger:
         self.orders: dict[str, dict[str, Any]] = {}
         self.fills: list[dict[str, Any]] = []
         self.payments: list[dict[str, Any]] = []
+        self.insured = _ZERO
+        """What the insurance fund has paid."""
         self.settlements = 0
         self.liquidations: set[str] = set()
         """The venue's own orders."""
@@ -109,6 +112,7 @@ class Ledger:
             self.liquidations.add(fill.venue_id)
 
     def _paid(self, paid: Paid) -> None:
+        self.insured += paid.amount if paid.kind == INSURANCE else _ZERO
         self.payments.append(
             {"ts_ns": paid.ts_ns, "symbol": paid.symbol, "kind": paid.kind, "amount": float(paid.amount)}
         )

@@ -173,7 +173,8 @@ def _paper(settings: Settings, told: Told) -> PaperSettings:
         raise BacktestError(
             f"expected cash above 0 and a depth of {' or '.join(DEPTHS)}, found {balance} and {told.depth!r}"
         )
-    return PaperSettings(balance=balance, seed=told.seed, depth=told.depth)
+    insured = settings.backtest.insurance
+    return PaperSettings(balance=balance, seed=told.seed, depth=told.depth, insured=insured)
 
 
 def _settings(
@@ -264,7 +265,8 @@ def _summary(session: Session, symbols: tuple[str, ...], span: tuple[int, int], 
         "final_equity": float(ledger.value(session.mark)),
         "realized_pnl": float(ledger.books.realized),
         "fees": float(sum((held.fees for held in positions), Decimal(0))),
-        "funding": float(sum((held.payments for held in positions), Decimal(0))),
+        "funding": float(sum((held.payments for held in positions), -ledger.insured)),
+        "insurance": float(ledger.insured),
         "funding_rates": {symbol: found.source for symbol, found in session.conduct.rates.items()},
         "settlements": ledger.settlements,
         "liquidations": len(ledger.liquidations),

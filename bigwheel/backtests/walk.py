@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from actors.exchange.flows.watching import Watched
@@ -104,7 +105,7 @@ class Walk:
     def _leave(self, stage: int) -> None:
         symbol = self.bar.symbol
         waiting = self._watching(symbol)
-        if self._over or self._stage != stage or not (waiting or self._floor.books.resting(symbol)):
+        if self._over or self._stage != stage or not (waiting or self._works()):
             return
         if not self._trades:
             self._trades = self._path(_low_first(self.bar, waiting, first=stage == 0))
@@ -113,6 +114,11 @@ class Walk:
             taker = Side.BUY if price > self._price else Side.SELL
         self._leg = _Leg(price, size, taker, self._at(stage + 1))
         self._onward(stage)
+
+    def _works(self) -> bool:
+        """Whether the venue has something to do on the way: for an order that rests, or a position that may fail."""
+        books, bar = self._floor.books, self.bar
+        return books.resting(bar.symbol) or not books.engine.carries(bar.symbol, bar.low, bar.high)
 
     def _path(self, low_first: bool | None = None) -> list[tuple[float, float, Side]]:
         return list(path(self.bar, self.bar.open, float(self._instrument.lot), low_first=low_first))
@@ -133,14 +139,24 @@ class Walk:
 
     def _next(self, leg: _Leg) -> float | None:
         """The nearest price before the leg's end that a flow waits for, on the tick at which it is met."""
-        ahead = leg.taker.sign
-        met = []
-        for level in (level for each in self._watching(self.bar.symbol) for level in each.levels):
-            # A market that falls meets a price at the tick below it, one that rises at the tick above.
-            price = float(self._instrument.round_price(level, leg.taker.opposite))
-            if (price - self._price) * ahead > 0 and (leg.price - price) * ahead > 0:
-                met.append(price)
+        ahead, symbol = leg.taker.sign, self.bar.symbol
+        # A market that falls meets a price at the tick below it, one that rises at the tick above.
+        levels = (level for each in self._watching(symbol) for level in each.levels)
+        prices = [float(self._instrument.round_price(level, leg.taker.opposite)) for level in levels]
+        prices += self._failing(leg)
+        met = [price for price in prices if (price - self._price) * ahead > 0 and (leg.price - price) * ahead > 0]
         return min(met, key=lambda price: price * ahead) if met else None
+
+    def _failing(self, leg: _Leg) -> list[float]:
+        """Where it has to be looked next whether what is held is carried."""
+        engine, symbol = self._floor.books.engine, self.bar.symbol
+        if engine.carries(symbol, *sorted((self._price, leg.price))) or engine.markets[symbol].marked:
+            return []
+        falls, now = leg.taker is Side.SELL, Decimal(repr(self._price))
+        least = now + leg.taker.sign * self._instrument.tick_at(now)
+        edges = [Decimal(repr(found.low if falls else found.high)) for found in engine.carried(symbol)]
+        beyond = [self._instrument.round_price(edge, leg.taker.opposite) for edge in edges]
+        return [float(min(edge, least) if falls else max(edge, least)) for edge in beyond]
 
     def _reach(self, stage: int, price: float, part: float) -> None:
         """Stand at a price that is waited for."""
@@ -155,7 +171,8 @@ class Walk:
         """Trade at a price, and let the connection know it."""
         self.moved, self._price = True, price
         self._floor.changed(self._floor.books.walk(self.bar.symbol, price, size, taker))
-        self._floor.hear(PriceReport(self.bar.symbol, price))
+        if self._watching(self.bar.symbol):
+            self._floor.hear(PriceReport(self.bar.symbol, price))
 
 
 def _low_first(bar: Bar, waiting: Sequence[Watched], *, first: bool) -> bool | None:

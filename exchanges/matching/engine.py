@@ -11,11 +11,11 @@ from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.bars import path
 from exchanges.matching.checks import check_amend, check_margin, check_order, check_outcome, reserve_paid
-from exchanges.matching.liquidation import Liquidator, forced
+from exchanges.matching.liquidation import Carried, Liquidator, forced
 from exchanges.matching.liquidity import DepthModel, Level
 from exchanges.matching.market import Market
 from exchanges.matching.matcher import Matcher
-from exchanges.matching.record import NOTHING, ZERO, Changes, Counters, OrderRecord
+from exchanges.matching.record import NOTHING, ZERO, Changes, Counters, OrderRecord, record_of
 from exchanges.matching.rejection import OrderRejectedError, Reject
 from exchanges.matching.stops import Stops
 from exchanges.model.instrument import Instrument
@@ -37,13 +37,21 @@ class MatchingEngine:
         id_prefix: put before order and execution identifiers, so that they stay unique
             where another engine's are remembered.
         keep_closed: how many ended orders stay known; the client order ids of all stay taken.
+        insured: whether a fund pays what a liquidation loses beyond the account's equity.
     """
 
-    def __init__(self, *, depth: DepthModel | None = None, id_prefix: str = "", keep_closed: int = 100_000) -> None:
+    def __init__(
+        self,
+        *,
+        depth: DepthModel | None = None,
+        id_prefix: str = "",
+        keep_closed: int = 100_000,
+        insured: bool = False,
+    ) -> None:
         self.accounts: dict[str, Account] = {}
         self.markets: dict[str, Market] = {}
         self._depth = depth
-        self._keep_closed = keep_closed
+        self._keep_closed, self._insured = keep_closed, insured
         self._prefix = id_prefix
         self._matcher = Matcher(self.accounts, self.mark, id_prefix)
         self._liquidator = Liquidator(self.markets, self.mark)
@@ -109,26 +117,7 @@ class MatchingEngine:
     def _enter(self, account: str, command: PlaceOrder, quantity: Decimal, now_ns: int) -> OrderRecord:
         self._order_count += 1
         self._priority += 1
-        market_order = command.type is OrderType.MARKET
-        record = OrderRecord(
-            account=account,
-            id=f"{self._prefix}o{self._order_count}",
-            client_id=command.client_id,
-            symbol=command.symbol,
-            side=command.side,
-            type=command.type,
-            quantity=quantity,
-            price=None if market_order else command.price,
-            time_in_force=TimeInForce.IOC
-            if market_order and command.time_in_force is TimeInForce.GTC
-            else command.time_in_force,
-            reduce_only=command.reduce_only,
-            created_ns=now_ns,
-            updated_ns=now_ns,
-            sequence=self._priority,
-            trigger=command.trigger,
-            waiting=command.trigger is not None,
-        )
+        record = record_of(account, command, quantity, f"{self._prefix}o{self._order_count}", self._priority, now_ns)
         self._admit(record)
         return record
 
@@ -340,30 +329,32 @@ class MatchingEngine:
         self._market(symbol).marked = price
 
     def liquidate(self, now_ns: int, symbol: str) -> Changes:
-        """What the prices of now lead to by themselves: stops are met, then accounts that hold the perpetual ``symbol``
-        and can't carry it any more are closed out (see ``Liquidator``).
+        """Meet the stops of ``symbol`` at its prices of now, then close out who can't carry it (see ``Liquidator``).
 
         Called by every trade; to be called where the mark moves otherwise.
         """
         market = self._market(symbol)
         if market.silent or not (market.instrument.maintenance_rate or market.stops):
             return NOTHING
-        changes = Changes()
-        if market.stops:
-            self._stops.meet(market, now_ns, changes)
-        if not market.instrument.maintenance_rate:
-            return self._settle(changes)
+        changes, margined = Changes(), market.instrument.maintenance_rate > 0
+        self._stops.meet(market, now_ns, changes)
         for account in self.accounts.values():
-            if self._liquidator.failing(account, market, self._matcher.execution_count):
+            if margined and self._liquidator.failing(account, market, self._matcher.execution_count):
                 self._close_out(account, now_ns, changes)
         return self._settle(changes) if changes else NOTHING
 
     def carries(self, symbol: str, low: float, high: float) -> bool:
         """Whether it is sure that nothing is met or liquidated while ``symbol`` is traded from ``low`` to ``high``."""
         market, count = self._market(symbol), self._matcher.execution_count
-        if market.stops:
-            return False
-        return self._liquidator.sure(self.accounts.values(), market, count, low, high)
+        if market.stops or not market.instrument.maintenance_rate:
+            return not market.stops
+        return all(self._liquidator.safe(each, market, count, low, high) for each in self.accounts.values())
+
+    def carried(self, symbol: str) -> list[Carried]:
+        """Between which marks it is known that accounts carry what they hold of ``symbol``."""
+        market, count = self._market(symbol), self._matcher.execution_count
+        known = (self._liquidator.range(account, market, count) for account in self.accounts.values())
+        return [found for found in known if found is not None]
 
     def _close_out(self, account: Account, now_ns: int, changes: Changes) -> None:
         """Cancel the account's orders for perpetuals, then close its positions until the rest can be carried."""
@@ -372,19 +363,20 @@ class MatchingEngine:
             if not market.paid:
                 self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.LIQUIDATION, now_ns, changes)
         for position in self._liquidator.heaviest(account):
-            side = Side.SELL if position.quantity > 0 else Side.BUY
-            market = self._market(position.symbol)
-            silent = market.silent or market.best(side.opposite) is None
-            if silent or not self._liquidator.short_of_margin(account):
-                continue
-            quantity = abs(position.quantity)
-            command = PlaceOrder("", position.symbol, side, OrderType.MARKET, quantity, reduce_only=True)
-            record = self._enter(account.name, command, quantity, now_ns)
-            changes.touch(record)
-            first = len(changes.executions)
-            self._match(market, record, now_ns, changes)
-            record.reason = reasons.LIQUIDATION
-            changes.executions[first:] = map(forced, changes.executions[first:])
+            side, market = Side.SELL if position.quantity > 0 else Side.BUY, self._market(position.symbol)
+            while (held := account.position(position.symbol)).quantity and self._liquidator.short_of_margin(account):
+                if market.silent or market.best(side.opposite) is None:
+                    break
+                quantity = self._liquidator.step(held)
+                command = PlaceOrder("", position.symbol, side, OrderType.MARKET, quantity, reduce_only=True)
+                record = self._enter(account.name, command, quantity, now_ns)
+                changes.touch(record)
+                first = len(changes.executions)
+                self._match(market, record, now_ns, changes)
+                record.reason = reasons.LIQUIDATION
+                changes.executions[first:] = map(forced, changes.executions[first:])
+            if self._insured:
+                self._matcher.insure(market, account, now_ns, changes)
 
     def fund(self, symbol: str, rate: Decimal, now_ns: int) -> Changes:
         """Longs of a perpetual pay ``rate`` of their value at the mark price to shorts (the reverse below 0)."""

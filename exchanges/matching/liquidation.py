@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ _SLACK = 1e-9
 """What a range of prices is narrowed by, as a fraction, because it is kept in floats."""
 
 
-class _Carried(NamedTuple):
+class Carried(NamedTuple):
     """Marks between which an account's only perpetual is carried, while nothing but its mark has changed."""
 
     executions: int
@@ -32,15 +32,16 @@ class Liquidator:
     """Says what has to be closed, and in which order.
 
     All perpetuals of an account are margined by its equity (cross margin): it fails when the equity is no more than
-    the sum of their maintenance margins, each quantity x mark x ``maintenance_rate``. Its orders for perpetuals are
-    then cancelled and its positions closed at the market, each as a whole, the one with the largest maintenance margin
-    first, until the rest is carried. The taker's fee is charged. A loss beyond the equity stays with the account: there
-    is no insurance fund.
+    the sum of their maintenance margins, by ``Instrument.maintenance`` of quantity x mark. Its orders for perpetuals
+    are then cancelled and its positions closed at the market, the one with the largest maintenance margin first, until
+    the rest is carried: one that reaches into higher tiers tier by tier, each step down to the value at which its tier
+    begins, and as a whole from the lowest. The taker's fee is charged. A loss beyond the equity stays with the account,
+    unless the engine is ``insured``.
     """
 
     def __init__(self, markets: Mapping[str, Market], mark: Callable[[str], Decimal]) -> None:
         self._markets, self._mark = markets, mark
-        self._carried: dict[tuple[str, str], _Carried] = {}
+        self._carried: dict[tuple[str, str], Carried] = {}
 
     def failing(self, account: Account, market: Market, executions: int) -> bool:
         """Whether the account holds the market's perpetual and can't carry what it holds.
@@ -62,30 +63,33 @@ class Liquidator:
 
     def carries(self, account: Account, market: Market, executions: int, low: float, high: float) -> bool:
         """Whether it is known that the account carries the market's perpetual at all marks from ``low`` to ``high``."""
-        known = self._carried.get((account.name, market.instrument.symbol))
-        if known is None or known.executions != executions or known.wallet != account.wallet:
-            return False
-        return known.low < low and high < known.high
+        known = self.range(account, market, executions)
+        return known is not None and known.low < low and high < known.high
 
-    def sure(self, accounts: Iterable[Account], market: Market, executions: int, low: float, high: float) -> bool:
-        """Whether it is sure that all accounts carry the market's perpetual from ``low`` to ``high``."""
-        return not market.instrument.maintenance_rate or all(
-            not account.position(market.instrument.symbol).quantity
-            or (not self.failing(account, market, executions) and self.carries(account, market, executions, low, high))
-            for account in accounts
-        )
+    def range(self, account: Account, market: Market, executions: int) -> Carried | None:
+        """The marks between which the market's perpetual is carried, where that is known and trades make the mark."""
+        known = self._carried.get((account.name, market.instrument.symbol))
+        stale = known is None or known.executions != executions or known.wallet != account.wallet
+        return None if stale else known
+
+    def safe(self, account: Account, market: Market, executions: int, low: float, high: float) -> bool:
+        """Whether it is sure that nothing of the account's is liquidated at marks from ``low`` to ``high``."""
+        if not account.position(market.instrument.symbol).quantity:
+            return True
+        return not self.failing(account, market, executions) and self.carries(account, market, executions, low, high)
 
     def _keep(self, account: Account, position: Position, market: Market, executions: int) -> None:
         """Note within which marks the position is carried, where it is all that the account holds."""
         if any(held.quantity and held is not position for held in account.positions.values()):
             return
-        mark, rate = self._price(position), market.instrument.maintenance_rate
+        mark, instrument = self._price(position), market.instrument
+        rate = max((tier.rate for tier in instrument.maintenance_tiers), default=instrument.maintenance_rate)
         spare = account.equity(self._mark) - self.required(position)
         # A move of the mark by d takes at most |q| d of the equity, and adds at most |q| d rate to the margin.
-        room = float(spare / (abs(position.quantity) * (_ONE + rate)) - market.instrument.tick_at(mark))
+        room = float(spare / (abs(position.quantity) * (_ONE + rate)) - instrument.tick_at(mark))
         low, high = float(mark) - room, float(mark) + room
         wallet = account.wallet
-        self._carried[account.name, position.symbol] = _Carried(
+        self._carried[account.name, position.symbol] = Carried(
             executions, wallet, low * (1 + _SLACK) if low > 0 else low, high * (1 - _SLACK)
         )
 
@@ -95,8 +99,16 @@ class Liquidator:
 
     def required(self, position: Position) -> Decimal:
         """The maintenance margin of a position."""
-        rate = self._markets[position.symbol].instrument.maintenance_rate
-        return abs(position.quantity) * self._price(position) * rate
+        instrument = self._markets[position.symbol].instrument
+        return instrument.maintenance(abs(position.quantity) * self._price(position))
+
+    def step(self, position: Position) -> Decimal:
+        """How much of a position is closed next: down to where its tier begins, all of it from the lowest."""
+        quantity, mark = abs(position.quantity), self._price(position)
+        instrument = self._markets[position.symbol].instrument
+        begins = max((t.above for t in instrument.maintenance_tiers if t.above < quantity * mark), default=ZERO)
+        keeps = instrument.round_quantity(begins / mark) if mark else ZERO
+        return quantity - keeps
 
     def short_of_margin(self, account: Account) -> bool:
         """Whether the equity is no more than all maintenance margins."""

@@ -13,6 +13,7 @@ from exchanges.matching.demand import exact_fee, rounded_fee, unit_need
 from exchanges.matching.market import Market, within
 from exchanges.matching.record import (
     INSUFFICIENT_FUNDS,
+    INSURANCE,
     REDUCE_ONLY,
     SELF_TRADE,
     ZERO,
@@ -267,6 +268,20 @@ class Matcher:
             self.execution_count += 1
             count, name = self.execution_count, f"{self.prefix}f{self.execution_count}"
             changes.fundings.append(Funding(account.name, symbol, quantity, mark, rate, amount, now, count, name))
+
+    def insure(self, market: Market, account: Account, now: int, changes: Changes) -> None:
+        """Pay what an account that holds no perpetual any more has lost beyond its equity."""
+        short = account.equity(self._mark)
+        if account.perpetuals() or short >= 0:
+            return
+        account.wallet -= short
+        market.external_cash += short
+        self.execution_count += 1
+        count, name = self.execution_count, f"{self.prefix}i{self.execution_count}"
+        symbol, mark = market.instrument.symbol, market.mark()
+        changes.fundings.append(
+            Funding(account.name, symbol, ZERO, mark, ZERO, short, now, count, name, kind=INSURANCE)
+        )
 
     def pay_out(self, market: Market, value: Decimal, now: int, changes: Changes) -> None:
         """Close every position of an event contract at ``value``."""

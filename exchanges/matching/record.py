@@ -9,6 +9,7 @@ import msgspec
 
 from exchanges.model.order import Fill, Liquidity, Order, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.trigger import Trigger
+from exchanges.model.venue import PlaceOrder
 
 ZERO = Decimal(0)
 
@@ -24,6 +25,8 @@ MARKET_CLOSED = "MARKET_CLOSED"
 SETTLED = "SETTLED"
 LIQUIDATION = "LIQUIDATION"
 EXPIRED = "EXPIRED"
+INSURANCE = "insurance"
+"""The kind of a payment of the insurance fund."""
 
 
 class Counters(msgspec.Struct):
@@ -102,6 +105,31 @@ class OrderRecord(msgspec.Struct):
         )
 
 
+def record_of(
+    account: str, command: PlaceOrder, quantity: Decimal, order_id: str, sequence: int, now_ns: int
+) -> OrderRecord:
+    """An order that the engine takes, before anything has happened to it."""
+    at_market = command.type is OrderType.MARKET
+    in_force = command.time_in_force
+    return OrderRecord(
+        account=account,
+        id=order_id,
+        client_id=command.client_id,
+        symbol=command.symbol,
+        side=command.side,
+        type=command.type,
+        quantity=quantity,
+        price=None if at_market else command.price,
+        time_in_force=TimeInForce.IOC if at_market and in_force is TimeInForce.GTC else in_force,
+        reduce_only=command.reduce_only,
+        created_ns=now_ns,
+        updated_ns=now_ns,
+        sequence=sequence,
+        trigger=command.trigger,
+        waiting=command.trigger is not None,
+    )
+
+
 class Execution(msgspec.Struct, frozen=True):
     """A fill and what the order and the position looked like right after it.
 
@@ -128,10 +156,10 @@ class Execution(msgspec.Struct, frozen=True):
 
 
 class Funding(msgspec.Struct, frozen=True):
-    """One payment between longs and shorts of a perpetual.
+    """One payment between longs and shorts of a perpetual, or by the insurance fund (its ``kind`` says which).
 
     ``quantity`` is the signed position, ``amount`` what was paid for it (negative: received), in
-    the account's currency: quantity x mark x rate.
+    the account's currency: quantity x mark x rate. The insurance fund's is what was lost beyond the equity.
     """
 
     account: str
@@ -143,6 +171,7 @@ class Funding(msgspec.Struct, frozen=True):
     ts_ns: int
     sequence: int
     execution_id: str
+    kind: str = "funding"
 
 
 class Changes:

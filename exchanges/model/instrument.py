@@ -38,6 +38,13 @@ class PriceStep(msgspec.Struct, frozen=True):
     step: Decimal
 
 
+class MarginTier(msgspec.Struct, frozen=True):
+    """What of a position's value is ``above`` this, in the quote currency, has this maintenance ``rate``."""
+
+    above: Decimal
+    rate: Decimal
+
+
 def lowest_maintenance(max_leverage: Decimal) -> Decimal:
     """The maintenance rate of the smallest positions: half of the initial margin at the highest leverage.
 
@@ -62,9 +69,10 @@ class Instrument(Message):
     ``fee_in_base`` whether the fee of a purchase is taken from the coin bought, ``fee_told`` whether
     executions say what they cost: where they don't, it is reckoned, and what is held shows it.
     ``maintenance_rate`` is the maintenance margin of a perpetual, a fraction of the position's value at the
-    mark price; 0 where it is not known, and then nothing is liquidated. The initial margin is the position's
-    value over the account's leverage, of ``max_leverage`` at most. ``stops`` is what the venue has of orders that wait
-    there for a price, ``None`` where it has none.
+    mark price; 0 where it is not known, and then nothing is liquidated. ``maintenance_tiers`` are the higher
+    rates of larger positions, ascending. The initial margin is the position's value over the account's
+    leverage, of ``max_leverage`` at most. ``stops`` is what the venue has of orders that wait there for a price,
+    ``None`` where it has none.
     """
 
     symbol: str
@@ -93,7 +101,21 @@ class Instrument(Message):
     fee_in_base: bool = False
     fee_told: bool = True
     maintenance_rate: Decimal = Decimal(0)
+    maintenance_tiers: tuple[MarginTier, ...] = ()
     stops: StopOrders | None = None
+
+    def maintenance(self, value: Decimal) -> Decimal:
+        """The maintenance margin of a position of that value: each part of it at the rate of its tier.
+
+        The same as value x rate - deduction, as Bybit (``mmDeduction``) and Hyperliquid ("Margin tiers") write it.
+        """
+        margin, rate = value * self.maintenance_rate, self.maintenance_rate
+        for tier in self.maintenance_tiers:
+            if value <= tier.above:
+                break
+            margin += (value - tier.above) * (tier.rate - rate)
+            rate = tier.rate
+        return margin
 
     def tick_at(self, price: Decimal) -> Decimal:
         """The price step in force at ``price``."""

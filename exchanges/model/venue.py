@@ -142,8 +142,8 @@ class FillReport(Message):
 class PaymentReport(Message):
     """Cash that moved without a trade, pushed or fetched; the same one may be reported twice.
 
-    ``kind`` is ``funding``. ``amount`` is positive when received. The balances the venue reports
-    hold it already.
+    ``kind`` is ``funding``, or ``insurance``: what a fund paid for a loss beyond the equity. ``amount`` is positive
+    when received. The balances the venue reports hold it already.
     """
 
     payment_id: str

@@ -47,7 +47,8 @@ class PaperBooks:
         self.funded: dict[str, int] = {}
         """By symbol, when funding was paid last."""
         depth = ExactDepth() if settings.depth == "exact" else SyntheticDepth(settings.seed)
-        self.engine = MatchingEngine(depth=depth, id_prefix=f"{settings.prefix}-{clock():x}-")
+        prefix = f"{settings.prefix}-{clock():x}-"
+        self.engine = MatchingEngine(depth=depth, id_prefix=prefix, insured=settings.insured)
         self._restore()
 
     def _restore(self) -> None:

@@ -129,8 +129,8 @@ class PaperCommands(CommandRunner):
 
 
 def report_of(payment: Funding, currency: str) -> PaymentReport:
-    """A funding payment as a venue tells it: positive when received."""
-    return PaymentReport(payment.execution_id, "funding", payment.symbol, -payment.amount, currency, payment.ts_ns)
+    """A payment as a venue tells it: positive when received."""
+    return PaymentReport(payment.execution_id, payment.kind, payment.symbol, -payment.amount, currency, payment.ts_ns)
 
 
 def _id_of(changes: Changes) -> str:

@@ -21,7 +21,8 @@ class PaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     start, in the quote currency. ``depth`` is what is made up where the venue's data is trades alone, and
     ``seed`` varies it. ``poll_s`` is how often funding rates and the outcomes of events are asked for. ``prefix``
     is what the ids of orders and executions begin with. ``leverage`` is that of every perpetual, as far as it
-    allows so much; without it the engine's own.
+    allows so much; without it the engine's own. ``insured`` is whether a fund pays what a liquidation loses
+    beyond the equity.
     """
 
     balance: Decimal
@@ -32,6 +33,7 @@ class PaperSettings(msgspec.Struct, frozen=True, kw_only=True):
     poll_s: float = 30.0
     prefix: str = "paper"
     leverage: Decimal | None = None
+    insured: bool = False
 
     def __post_init__(self) -> None:
         if self.balance <= 0:

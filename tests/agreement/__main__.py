@@ -19,7 +19,7 @@ from typing import Any
 from tests.agreement import brackets, by_backtesting, ours
 from tests.agreement.outcome import Outcome, distance
 from tests.agreement.rules import RULES
-from tests.agreement.series import MINUTE, RECORDED, Series, made_up, recorded
+from tests.agreement.series import RECORDED, Series, made_up, recorded
 
 CASH, FEE = 1_000_000, 0.0006
 
@@ -40,6 +40,10 @@ def main() -> None:
             if series is not None:
                 for rule in RULES:
                     _compare(name, series, rule, size, Path(folder))
+        for name, series in (("made up", made_up(bars or 2_000, 11)), ("recorded", week)):
+            if series is not None:
+                found = brackets.same(series, Path(folder), CASH)
+                print(f"{name}, brackets: {len(series.times)} bars, the same by backtesting.py: {found}")
         _differences(made_up(bars or 2_000, 11), Path(folder))
 
 
@@ -79,18 +83,6 @@ def _differences(series: Series, folder: Path) -> None:
 
             apart = by_nautilus.on_bars(series, rule, told=False, **terms).equity - exact
             print(f"{rule}: with nautilus_trader's own execution on bars the equity is {apart:+.2f} apart")
-    mine = brackets.run_ours(series, folder, CASH)
-    theirs, equity = brackets.run_theirs(series, CASH)
-    entries = {trip.entry_ns: trip for trip in theirs}
-    both = [(row, entries[row["entry_ns"]]) for row in mine.trades.to_pylist() if row["entry_ns"] in entries]
-    # Ours ends when the bar is over in which the price was met, theirs is noted at the beginning of that bar.
-    same = [(row, trip) for row, trip in both if row["exit_ns"] - MINUTE == trip.exit_ns]
-    worse = [(trip.exit_price - row["exit_price"]) * brackets.SIZE for row, trip in same]
-    print(
-        f"brackets: {mine.trades.num_rows} round trips and {len(theirs)}, {len(both)} with the same entry, of these "
-        f"{len(same)} with the exit in the same bar, {sum(gap == 0 for gap in worse)} of these at the same price; the "
-        f"others' exits cost {sum(worse):+.2f} in all; equity {mine.summary['final_equity'] - equity:+.2f} apart"
-    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agreement import by_backtesting, ours
+from tests.agreement import brackets, by_backtesting, ours
 from tests.agreement.outcome import assert_same
 from tests.agreement.rules import RULES
 from tests.agreement.series import RECORDED, made_up, recorded
@@ -34,6 +34,19 @@ def test_recorded_bars(tmp_path: Path, rule: str) -> None:
     found = ours.outcome(ours.run(series, rule, tmp_path, **terms))
     assert_same(found, by_backtesting.run(series, rule, **terms))
     assert len(found.trips) > 25
+
+
+def test_made_up_bars_with_stops_and_targets(tmp_path: Path) -> None:
+    found = brackets.same(made_up(500, 11), tmp_path)
+    assert found.stops > 5 and found.targets > 5 and found.both > 0
+
+
+def test_recorded_bars_with_stops_and_targets(tmp_path: Path) -> None:
+    series = recorded(600)
+    if series is None:
+        pytest.skip(f"no recorded bars at {RECORDED}; set BIGWHEEL_DATA")
+    found = brackets.same(series, tmp_path)
+    assert found.stops + found.targets > 5
 
 
 def test_a_difference_would_be_seen(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import bigwheel
 from bigwheel.backtests.errors import BacktestError
 from bigwheel.cli.app import app
+from conf.errors import ConfigError
 from exchanges.model.flow import Rest
 from exchanges.model.market import Bar, Trade
 from strategies.strategy import Strategy
@@ -350,8 +351,8 @@ def test_a_position_that_cannot_be_carried_is_closed_and_the_books_agree(tmp_pat
     entries = [row for row in result.fills.to_pylist() if row["client_id"]]
     closed = [row for row in result.fills.to_pylist() if not row["client_id"]]
     assert sum(row["quantity"] for row in entries) == sum(row["quantity"] for row in closed) == 1.5
-    assert {row["ts_ns"] for row in closed} == {START + 6 * MINUTE} and {row["side"] for row in closed} == {"sell"}
-    assert all(28_190 <= row["price"] <= 28_200 for row in closed), "at the market where the bar's low has it"
+    assert all(START + 5 * MINUTE < row["ts_ns"] < START + 6 * MINUTE and row["side"] == "sell" for row in closed)
+    assert all(28_205 <= row["price"] <= 28_209 for row in closed), "on the bar's way, before it has come to its low"
     cash = sum(-row["quantity"] * row["price"] * (1 + TAKER) for row in entries)
     cash += sum(row["quantity"] * row["price"] * (1 - TAKER) for row in closed)
     assert all(row["fee"] == pytest.approx(row["quantity"] * row["price"] * TAKER, abs=1e-9) for row in closed)
@@ -361,6 +362,57 @@ def test_a_position_that_cannot_be_carried_is_closed_and_the_books_agree(tmp_pat
     (trip,) = result.trades.to_pylist()
     assert trip["strategy"] == "Watching" and trip["pnl"] == pytest.approx(cash, abs=1e-6)
     assert seen[-1] == 0 and max(seen) == Decimal("1.5"), "the strategy learns that it holds nothing any more"
+
+
+@pytest.mark.parametrize("insured", [True, False])
+def test_a_gap_through_the_equity_is_paid_by_the_fund_where_there_is_one(tmp_path: Path, insured: bool) -> None:
+    # 1.5 bought at 30,050 with 3,000; the next bar opens 2,250 lower than what the equity lasts for.
+    at = (30_050.0,) * 4
+    rows: list[Row] = [FLAT, FLAT, FLAT, at, (26_000.0, 26_100.0, 25_900.0, 26_000.0), (26_000.0,) * 4]
+    result = bigwheel.backtest(
+        Timed,
+        data=bars(tmp_path / "BTCUSDT.parquet", rows, volume=10_000.0),
+        symbols=BTC,
+        params={"sell": 99, "size": 1.5},
+        cash=3_000,
+        config=LOOSE | {"backtest": {"insurance": insured}},
+        depth="exact",
+    )
+    lost = 3_000 - 1.5 * (30_050.0 - 26_000.0) - 1.5 * (30_050.0 + 26_000.0) * TAKER
+    closed = [row for row in result.fills.to_pylist() if not row["client_id"]]
+    assert [(row["price"], row["ts_ns"]) for row in closed] == [(26_000.0, START + 4 * MINUTE)]
+    paid = [(row["kind"], row["amount"]) for row in result.payments.to_pylist()] if result.payments is not None else []
+    assert paid == ([("insurance", pytest.approx(-lost, abs=1e-6))] if insured else [])
+    assert result.summary["insurance"] == (pytest.approx(-lost, abs=1e-6) if insured else 0)
+    assert result.summary["funding"] == 0
+    assert result.summary["final_equity"] == pytest.approx(0 if insured else lost, abs=1e-6)
+    assert min(result.equity["cash"].to_pylist()) >= (-1e-6 if insured else lost - 1e-6)
+
+
+def test_a_table_of_margins_closes_a_large_position_sooner_and_in_steps(tmp_path: Path) -> None:
+    tiers = [{"above": 0, "rate": "0.005"}, {"above": 20_000, "rate": "0.05"}]
+    rows: list[Row] = [FLAT, FLAT, FLAT, (30_050.0,) * 4, (30_050.0, 30_050.0, 28_500.0, 28_600.0), (28_600.0,) * 4]
+    result = bigwheel.backtest(
+        Timed,
+        data=bars(tmp_path / "BTCUSDT.parquet", rows, volume=10_000.0),
+        symbols=BTC,
+        params={"sell": 99, "size": 1.5},
+        cash=3_000,
+        config=LOOSE | {"backtest": {"margin_tiers": {BTC: tiers}}},
+        depth="exact",
+    )
+    (closed,) = [row for row in result.fills.to_pylist() if not row["client_id"]]
+    # Equity 3,000 - 24.79 - 1.5 (30,050 - p) meets 100 + 0.05 (1.5 p - 20,000) at 28,912.13; 20,000 of it are kept.
+    assert closed["price"] == 28_912.1 and closed["quantity"] == pytest.approx(1.5 - 0.691)
+    assert result.summary["liquidations"] == 1 and result.summary["insurance"] == 0
+
+
+def test_a_table_of_margins_must_rise_from_nothing(tmp_path: Path) -> None:
+    data = bars(tmp_path / "BTCUSDT.parquet", [FLAT] * 3)
+    for tiers in ([], [{"above": 5, "rate": "0.01"}], [{"above": 0, "rate": "0.01"}, {"above": 9, "rate": "0.01"}]):
+        config = {"backtest": {"margin_tiers": {BTC: tiers}}}
+        with pytest.raises(ConfigError, match="begin at 0 and rise"):
+            bigwheel.backtest(Timed, data=data, symbols=BTC, config=config)
 
 
 def test_a_liquidation_is_the_same_with_lulls_as_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from exchanges.bybit import wire as bybit
 from exchanges.matching.engine import MatchingEngine
-from exchanges.matching.record import LIQUIDATION
+from exchanges.matching.record import LIQUIDATION, Changes
 from exchanges.matching.rejection import OrderRejectedError
-from exchanges.model.instrument import Instrument, lowest_maintenance
+from exchanges.model.instrument import Instrument, MarginTier, lowest_maintenance
 from exchanges.model.market import Bar
 from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import PlaceOrder
@@ -28,8 +28,10 @@ FEE = D("0.00055")
 class Desk:
     """One account of 1,000 on markets that are quoted wide and deep at whole prices."""
 
-    def __init__(self, *instruments: Instrument, balance: str = "1000", leverage: str = "20") -> None:
-        self.engine = MatchingEngine()
+    def __init__(
+        self, *instruments: Instrument, balance: str = "1000", leverage: str = "20", insured: bool = False
+    ) -> None:
+        self.engine = MatchingEngine(insured=insured)
         self.account = self.engine.open_account("a", D(balance))
         self.placed = 0
         for instrument in instruments or (MARGINED,):
@@ -39,10 +41,13 @@ class Desk:
 
     def quote(self, price: float, symbol: str = BTC.symbol) -> list[D]:
         """The market stands at a price on both sides, and trades there; what liquidations filled at."""
+        return [done.fill.price for done in self.fall(price, symbol).executions if done.liquidation]
+
+    def fall(self, price: float, symbol: str = BTC.symbol) -> Changes:
+        """The same; all that it changed."""
         exact = D(repr(price))
         self.engine.on_quote(symbol, (exact, D(10**6)), (exact, D(10**6)))
-        changes = self.engine.on_trade(symbol, price, 1.0, Side.BUY, 1)
-        return [done.fill.price for done in changes.executions if done.liquidation]
+        return self.engine.on_trade(symbol, price, 1.0, Side.BUY, 1)
 
     def buy(self, quantity: str, side: Side = Side.BUY, price: str = "", symbol: str = BTC.symbol) -> str:
         self.placed += 1
@@ -230,3 +235,80 @@ def test_the_venue_tells_a_liquidation_as_such_and_the_adapter_keeps_that() -> N
     assert not told["execId"].startswith(LIQUIDATION_PREFIX)
     assert bybit.fill(told) == done.fill
     assert not (bybit.fill(told | {"execType": "Trade"}) or done.fill).forced
+
+
+# -- tiers, steps and the insurance fund -----------------------------------------------------
+
+TIERED = msgspec.structs.replace(
+    MARGINED, maintenance_tiers=(MarginTier(D(5_000), D("0.02")), MarginTier(D(8_000), D("0.1")))
+)
+
+
+def test_each_part_of_a_position_has_the_rate_of_its_tier() -> None:
+    # 5,000 x 0.005, then 3,000 x 0.02, then 2,000 x 0.1; by the last tier's rate less a deduction of 715.
+    assert [TIERED.maintenance(D(value)) for value in (4_000, 5_000, 8_000, 10_000)] == [20, 25, 85, 285]
+    assert TIERED.maintenance(D(10_000)) == 10_000 * D("0.1") - 715
+    assert MARGINED.maintenance(D(10_000)) == 50
+
+
+def test_a_large_position_is_closed_down_to_where_its_tier_begins() -> None:
+    desk = Desk(TIERED)
+    desk.buy("100")
+    # 994.5 + 100 (p - 100) meets 25 + 60 + (100 p - 8,000) / 10 at p = 92.11...: 8,000 / 92.1 is 86.862 and is kept.
+    assert desk.quote(92.2) == []
+    assert desk.quote(92.1) == [D("92.1")]
+    assert desk.held() == D("86.862")
+    assert desk.engine.working("a") == []
+    # The rest, worth 8,000, needs 85 and has 994.5 - 790 - the fee of the part that was sold.
+    assert desk.account.equity(desk.engine.mark) == D("204.5") - D("13.138") * D("92.1") * FEE
+
+
+def test_a_fall_through_all_tiers_closes_it_step_by_step() -> None:
+    desk = Desk(TIERED)
+    desk.buy("100")
+    filled = desk.quote(90)
+    assert filled == [D(90)] * 3 and desk.held() == 0
+    closing = [record.filled for record in desk.engine.orders("a") if not record.client_id]
+    assert closing == [D("11.112"), D("33.333"), D("55.555")]
+    assert desk.account.wallet == D("994.5") - 1_000 - D(9_000) * FEE
+
+
+@pytest.mark.parametrize("insured", [True, False])
+def test_what_is_lost_beyond_the_equity_is_the_funds_if_there_is_one(insured: bool) -> None:
+    desk = Desk(insured=insured)
+    desk.buy("100")
+    desk.quote(100)
+    changes = desk.fall(80)
+    loss = D("994.5") - 2_000 - 8_000 * FEE
+    assert [(paid.kind, paid.amount) for paid in changes.fundings] == ([("insurance", loss)] if insured else [])
+    assert desk.account.wallet == (0 if insured else loss)
+    market = desk.engine.markets[BTC.symbol]
+    assert desk.account.wallet - 1_000 + desk.account.fees + market.external_cash == 0, "somebody pays it"
+
+
+def test_a_liquidation_that_leaves_something_is_no_matter_of_the_fund() -> None:
+    desk = Desk(insured=True)
+    desk.buy("100")
+    assert desk.fall(90.5).fundings == []
+    assert desk.account.wallet == D("39.5225")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    quantity=st.integers(min_value=1, max_value=180),
+    short=st.booleans(),
+    moves=st.lists(st.integers(min_value=-60, max_value=60), min_size=1, max_size=40),
+)
+def test_by_tiers_what_is_held_is_carried_and_cash_is_never_below_zero(
+    quantity: int, short: bool, moves: list[int]
+) -> None:
+    desk = Desk(TIERED, insured=True)
+    desk.buy(str(quantity), Side.SELL if short else Side.BUY)
+    tenths = 1_000
+    for move in moves:
+        tenths, before = max(tenths + move, 1), abs(desk.held())
+        desk.quote(tenths / 10)
+        held = abs(desk.held())
+        equity = desk.account.equity(desk.engine.mark)
+        assert held <= before
+        assert equity > TIERED.maintenance(held * D(tenths) / 10) if held else desk.account.wallet >= 0
