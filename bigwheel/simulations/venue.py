@@ -257,6 +257,14 @@ class SimulatedVenue:
             )
             bars.clear()
 
+    def jump(self, symbol: str, price: float) -> None:
+        """The market trades at that price, and goes on from there."""
+        tick = float(make_instrument(symbol).tick)
+        self.prices[symbol] = round(round(price / tick) * tick, 2)
+        now = self.world.scheduler.now
+        self._publish(self.engine.on_trade(symbol, self.prices[symbol], 1.0, Side.SELL, now))
+        self._data(Trade(symbol, 0, 0, now, now, self.prices[symbol], 1.0, Side.SELL.value))
+
     def _data(self, data: Trade | Bar) -> None:
         if self.line is not None and self.public:
             self.line.answer(msgspec.structs.replace(data, recv_ns=self.world.scheduler.now))
