@@ -8,6 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bigwheel.orders import stops
+
 SIGNAL_ORDER = ("GENERATED", "EVALUATING", "APPROVED", "EXECUTING", "EXECUTED", "BLOCKED", "EXPIRED", "LEARNED")
 MOST_ROWS = 20
 
@@ -41,7 +43,8 @@ def one_line(overview: dict[str, Any]) -> str:
     restarts = sum(actor["restarts"] for actor in overview["actors"])
     return (
         f"{overview['trading_state']} ticks={overview['ticks']} equity={float(overview['equity']):.2f} "
-        f"fills={overview['fills']} {states or 'no signals yet'} actors={len(overview['actors'])} restarts={restarts}"
+        f"fills={overview['fills']} {states or 'no signals yet'} actors={len(overview['actors'])} restarts={restarts} "
+        f"stops_at_venues={len(stops(overview))}"
     )
 
 
@@ -51,7 +54,8 @@ def _head(overview: dict[str, Any]) -> Text:
     text.append(str(overview["trading_state"]), style=f"bold {colour}")
     text.append(
         f"   mode {overview['mode']}   ticks {overview['ticks']:,}   fills {overview['fills']}   cash "
-        f"{float(overview['cash']):,.2f}   equity {float(overview['equity']):,.2f}"
+        f"{float(overview['cash']):,.2f}   equity {float(overview['equity']):,.2f}   stops at venues "
+        f"{len(stops(overview))}"
     )
     return text
 

@@ -381,7 +381,13 @@ class ExchangeBrain:
             "cash": str(self._account.cash),
             "equity": str(self._account.equity),
             "working": [
-                _told(tracked.order, tracked.executed, tracked.attempted_ns, adopted=tracked.adopted)
+                _told(
+                    tracked.order,
+                    tracked.executed,
+                    tracked.attempted_ns,
+                    adopted=tracked.adopted,
+                    protects=tracked.protects,
+                )
                 for tracked in state.active.values()
             ],
             "foreign": [_told(order, order.filled, 0) for order in state.foreign.values()],
@@ -407,8 +413,14 @@ class ExchangeBrain:
         }
 
 
-def _told(order: Order, filled: Decimal, sent_ns: int, *, adopted: bool = False) -> dict[str, object]:
-    """An order in words; ``since_ns`` is when we sent it, else when the venue last changed it."""
+def _told(
+    order: Order, filled: Decimal, sent_ns: int, *, adopted: bool = False, protects: bool = False
+) -> dict[str, object]:
+    """An order in words; ``since_ns`` is when we sent it, else when the venue last changed it.
+
+    ``protects``: it is a stop that stays at the venue through a halt, and at the session's end.
+    """
+    trigger = order.trigger if not order.triggered else None
     return {
         "client_id": order.client_id,
         "venue_id": order.venue_id,
@@ -419,5 +431,7 @@ def _told(order: Order, filled: Decimal, sent_ns: int, *, adopted: bool = False)
         "filled": str(filled),
         "status": order.status.value,
         "since_ns": sent_ns or order.updated_ns,
+        "waits_for": f"{trigger.source.value} {trigger.direction.value} {trigger.price}" if trigger else "",
         "adopted": adopted,
+        "protects": protects,
     }

@@ -12,7 +12,8 @@ from conf import Settings
 from runtime.telemetry.histogram import merged
 
 _VENUE = (
-    "public_up", "private_up", "reconciled", "trading", "panic", "halted", "unknown", "working", "foreign", "counts"
+    "public_up", "private_up", "reconciled", "trading", "panic", "halted", "unknown", "working", "foreign", "flows",
+    "counts",
 )  # fmt: skip
 _NET = (("realized", 1), ("fees", -1), ("payments", 1))
 LATENCIES = ("tick_to_signal", "signal_to_order", "tick_to_order", "journal_flush")
