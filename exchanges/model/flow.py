@@ -79,8 +79,9 @@ class Conditional(msgspec.Struct, frozen=True, tag="conditional", tag_field="kin
 class Bracket(msgspec.Struct, frozen=True, tag="bracket", tag_field="kind"):
     """An entry, and exits for what it got: at ``take_profit``, at ``stop_loss``, or ``trail`` behind the best price.
 
-    At least one of them. One exit works at a time, for what is left of the position: a stop that is met
-    first cancels the limit order at ``take_profit``, and sells what that had not. Stops look at the last price.
+    At least one of them. The stop rests at the venue where that has orders for it; whichever exit is met takes the
+    other away, and a stop sells what the limit order at ``take_profit`` had not. Stops look at the last price, or at
+    what the venue's own look at.
     """
 
     take_profit: Decimal | None = None

