@@ -108,7 +108,7 @@ class Driver:
         self.timers: dict[tuple[str, str], int] = {}
         self.counts: Counter[str] = Counter()
         self.handled = 0
-        self._quiet, self._written = quiet, written
+        self.quiet, self._written = quiet, written
         self.planned: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
         """A heap of what happens and when, the periodic timers aside."""
         self._ticks: list[tuple[int, int, str, str, Message, int]] = []
@@ -184,7 +184,7 @@ class Driver:
         """Fire the next periodic timer, or put it off to its last turn before ``before`` if nothing needs it."""
         due, number, name, key, message, period = heappop(self._ticks)
         turns = (before - 1 - due) // period if period > 0 else 0
-        if turns > 0 and self._quiet():
+        if turns > 0 and self.quiet():
             heappush(self._ticks, (due + turns * period, number, name, key, message, period))
             return
         self.now = max(self.now, due)

@@ -19,6 +19,7 @@ from actors.exchange.flows.watching import Watched
 from actors.learner.brain import KINDS as LEARNER_KINDS
 from actors.learner.brain import LearnerBrain
 from actors.learner.configuration import terms
+from actors.messages.signals import Approved
 from actors.risk.book import DAY_NS
 from actors.risk.brain import KINDS as RISK_KINDS
 from actors.risk.brain import RiskBrain
@@ -39,6 +40,8 @@ from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar, MarketData
 from exchanges.paper.settings import PaperSettings
 from runtime.lanes import Delivery
+from runtime.lifecycle import Entry
+from runtime.message import Message
 from strategies.strategy import Strategy
 
 SECOND = 1_000_000_000
@@ -65,7 +68,7 @@ class Session:
         paper = told.paper
         listed = [each for own in told.instruments.values() for each in own]
         self.ledger = Ledger(paper.balance * len(told.instruments), listed, told.intervals)
-        self.driver = Driver(self._quiet, self.ledger.written)
+        self.driver = Driver(self._quiet, self._written)
         self.prices = Prices()
         self.counts: Counter[str] = Counter()
         self._closes: dict[str, float] = {}
@@ -102,6 +105,12 @@ class Session:
             strategy = factory.build(settings, plan, owner, delivery=Delivery.ALL, sample_ns=DAY_NS)
             symbol = "" if plan.symbols else plan.symbol
             driver.seat(Seat(plan.cell, strategy, STRATEGY_KINDS, peers, symbol))
+
+    def _written(self, record: Entry, event: Message) -> None:
+        """Take one record of the journal."""
+        self.ledger.written(record, event)
+        if isinstance(event, Approved) and event.order.flow is not None:
+            self._venue(event.order.symbol).wake()
 
     def _watching(self, symbol: str) -> Sequence[Watched]:
         """What flows under way wait for in a symbol's price."""

@@ -165,6 +165,12 @@ class BacktestVenue:
         self._silence(symbol)
         return changes
 
+    def wake(self) -> None:
+        """A flow has begun: bars that have begun are walked from their next turn on."""
+        for walk in self._walks.values():
+            if walk is not None:
+                walk.wake()
+
     def _silence(self, symbol: str) -> None:
         self._walks[symbol] = None
         self.books.engine.silence(symbol)

@@ -48,10 +48,11 @@ class Walk:
         self._floor, self.bar, self._watching = floor, bar, watching
         self._instrument = floor.books.engine.markets[bar.symbol].instrument
         self._price = bar.open
+        self._closed = not self._instrument.trading
         self._trades: list[tuple[float, float, Side]] = []
         self._leg: _Leg | None = None
         self._stage = -1
-        self._over = False
+        self._over = self._awake = False
         self.moved = False
         """Whether the market has left the open."""
 
@@ -71,7 +72,15 @@ class Walk:
         return self.moved and self._stage == _CLOSE and self._leg is None and self._price == self.bar.close
 
     def begin(self) -> None:
-        """Come to the turns that are still ahead, each at its time."""
+        """Await the first turn, if something is under way that may wait for a price by then."""
+        if self._works() or not self._floor.driver.quiet():
+            self.wake()
+
+    def wake(self) -> None:
+        """Come to the turns that are still ahead, each at its time: a flow has begun."""
+        if self._awake or self._over:
+            return
+        self._awake = True
         now, at = self._floor.driver.now, [self._at(stage) for stage in range(len(_TURNS))]
         ahead = next((stage for stage, due in enumerate(at) if due >= now), None)
         if ahead is not None:
@@ -90,22 +99,27 @@ class Walk:
         """A turn of the bar is there: go on from it, if something waits."""
         if self._over:
             return
+        if stage == 0 and self._closed:
+            # The market opened with the bar, after its first price was there.
+            self._floor.changed(self._floor.books.open_bar(self.bar.symbol, self.bar.open, self.size))
         leg, self._leg, self._stage = self._leg, None, stage
         if leg is not None:
             self._move(leg.price, leg.size, leg.taker)
         if stage == _CLOSE:
             return
-        if leg is None:
-            self._leave(stage)
-        else:
-            # What the price leads to is heard of by everyone first.
-            self._floor.at(self._floor.driver.now, self._leave, stage)
-        self._floor.at(self._at(stage + 1), self._turn, stage + 1)
+        # What the price leads to is heard of by everyone first.
+        self._floor.at(self._floor.driver.now, self._leave, stage)
 
     def _leave(self, stage: int) -> None:
         symbol = self.bar.symbol
         waiting = self._watching(symbol)
-        if self._over or self._stage != stage or not (waiting or self._works()):
+        if self._over or self._stage != stage:
+            return
+        needed = bool(waiting) or self._works()
+        self._awake = needed or not self._floor.driver.quiet()
+        if self._awake:
+            self._floor.at(self._at(stage + 1), self._turn, stage + 1)
+        if not needed:
             return
         if not self._trades:
             self._trades = self._path(_low_first(self.bar, waiting, first=stage == 0))

@@ -135,6 +135,8 @@ def _by_the_venue(told: dict[str, Any]) -> dict[str, str]:
     for name in ("settlements", "liquidations"):
         if told[name]:
             rows[name] = f"{told[name]:,}"
+    if told["insurance"]:
+        rows["insurance"] = f"{told['insurance']:+,.2f}"
     return rows
 
 

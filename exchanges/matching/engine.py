@@ -264,14 +264,13 @@ class MatchingEngine:
         """
         market, changes = self._market(symbol), Changes()
         market.external.traded(price, Side.BUY if price >= market.external.last_price else Side.SELL)
+        market.silent = False
         if market.instrument.trading:
             for taker in (Side.SELL, Side.BUY):
                 changes.merge(self._reach(market, price, size, taker, now_ns, opening=True))
-        market.silent = False
-        for record in list(market.waiting.values()):
-            if not record.status.final:
+            waiting, market.waiting = market.waiting, {}
+            for record in (each for each in waiting.values() if not each.status.final):
                 self._match(market, record, now_ns, changes)
-        market.waiting.clear()
         return self.liquidate(now_ns, symbol).after(self._settle(changes))
 
     def silence(self, symbol: str) -> None:

@@ -7,14 +7,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import bigwheel
+from bigwheel.backtests.feed import Opening
 from exchanges.hours import NEW_YORK
 from exchanges.model.flow import Rest
+from exchanges.model.instrument import ContractKind
 from exchanges.model.market import Bar
+from exchanges.model.order import OrderType, Side
+from exchanges.model.venue import FillReport, PlaceOrder
 from strategies.strategy import Strategy
+from tests.unit.backtest_floor import Floor
+from tests.unit.brain_samples import make_instrument
 from tests.unit.test_backtest import MINUTE, Row
 
 STOCK = "alpaca:AAPL"
@@ -108,3 +115,24 @@ def test_extended_hours_take_limit_orders_alone(tmp_path: Path) -> None:
     found = bigwheel.backtest(owner, data=path, symbols=STOCK, config=config)
     ended = {row["type"]: row["status"] for row in found.orders.to_pylist()}
     assert ended == {"limit": "filled", "market": "rejected"}
+
+
+def test_an_order_from_the_day_before_is_filled_at_the_open_that_jumps_over_it(tmp_path: Path) -> None:
+    stock = msgspec.structs.replace(make_instrument(STOCK), venue="alpaca", kind=ContractKind.EQUITY, lot=Decimal(1))
+    floor = Floor(tmp_path, stock, start_ns=new_york(2, 15, 40))
+
+    def minute(day: int, hour: int, at: int, *prices: float) -> None:
+        begins = new_york(day, hour, at)
+        bar = Bar(STOCK, 1, 1, begins, begins + MINUTE, *prices, 400.0, MINUTE)
+        floor.until(begins)
+        floor.venue.take(Opening(STOCK, bar.open, bar))
+        floor.take(bar)
+
+    minute(2, 15, 40, 100.0, 100.0, 100.0, 100.0)
+    command = PlaceOrder("c1", STOCK, Side.BUY, OrderType.LIMIT, Decimal(3), Decimal(95))
+    floor.send(command, new_york(2, 15, 42))
+    minute(2, 15, 44, 100.0, 100.0, 99.0, 99.0)
+    minute(6, 9, 30, 92.0, 96.0, 91.0, 95.5)
+    ((_, filled),) = floor.of(FillReport)
+    assert (filled.fill.price, filled.fill.quantity) == (92, 3)
+    assert new_york(6, 9, 30) < filled.fill.ts_ns < new_york(6, 9, 31)
