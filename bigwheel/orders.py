@@ -12,7 +12,11 @@ EVERY = "*"
 
 
 class OrderRow(NamedTuple):
-    """One working order; ``since_ns`` is when we sent it, for one placed elsewhere when the venue last changed it."""
+    """One working order; ``since_ns`` is when we sent it, for one placed elsewhere when the venue last changed it.
+
+    ``waits_for`` is the price at which it becomes a common order, as in ``last below 95.0``; ``protects`` says that it
+    is a stop that stays at the venue through a halt, and when the session ends.
+    """
 
     venue: str
     client_id: str
@@ -24,7 +28,9 @@ class OrderRow(NamedTuple):
     filled: str
     status: str
     since_ns: int
+    waits_for: str
     adopted: bool
+    protects: bool
     foreign: bool
 
 
@@ -36,6 +42,11 @@ def working(overview: Mapping[str, Any], *, foreign: bool = False) -> list[Order
         for venue, state in sorted(overview.get("venues", {}).items())
         for order in state.get(part) or ()
     ]
+
+
+def stops(overview: Mapping[str, Any]) -> list[OrderRow]:
+    """The stops at the venues that protect what is held, also without us."""
+    return [row for row in working(overview) if row.protects]
 
 
 def named(overview: Mapping[str, Any], wanted: str) -> str:

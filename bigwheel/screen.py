@@ -10,6 +10,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
+from bigwheel.orders import stops
+
 SIGNAL_ORDER = ("GENERATED", "EVALUATING", "APPROVED", "EXECUTING", "EXECUTED", "BLOCKED", "EXPIRED", "LEARNED")
 MOST_ROWS = 20
 UNBOUND = 1_000
@@ -58,8 +60,8 @@ def one_line(overview: dict[str, Any]) -> str:
     wrong = "".join(f" | {trouble}" for trouble in troubles(overview))
     return (
         f"{overview['trading_state']} ticks={overview['ticks']} equity={float(overview['equity']):.2f} "
-        f"fills={overview['fills']} {states or 'no signals yet'} actors={len(overview['actors'])} "
-        f"restarts={restarts}{wrong}"
+        f"fills={overview['fills']} {states or 'no signals yet'} actors={len(overview['actors'])} restarts={restarts} "
+        f"stops_at_venues={len(stops(overview))}{wrong}"
     )
 
 
@@ -89,7 +91,8 @@ def _head(overview: dict[str, Any]) -> Text:
     text.append(str(overview["trading_state"]), style=f"bold {colour}")
     text.append(
         f"   mode {overview['mode']}   ticks {overview['ticks']:,}   fills {overview['fills']}   cash "
-        f"{float(overview['cash']):,.2f}   equity {float(overview['equity']):,.2f}"
+        f"{float(overview['cash']):,.2f}   equity {float(overview['equity']):,.2f}   stops at venues "
+        f"{len(stops(overview))}"
     )
     return text
 

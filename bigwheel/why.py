@@ -151,8 +151,10 @@ def _order(event: OrderChanged) -> list[str]:
 
 
 def _leg(event: LegPlanned) -> list[str]:
-    order = event.order
+    order, trigger = event.order, event.order.trigger
     price = f" at {order.price}" if order.price is not None else ""
+    if trigger is not None:
+        price += f", at the venue once {trigger.source.value} is {trigger.direction.value} {trigger.price},"
     return [
         f"leg {event.number}.{event.attempt} ({event.role.value}) planned as {order.client_id}: {order.side} "
         f"{order.quantity} {order.type}{price} {order.time_in_force}{', reduce-only' if order.reduce_only else ''}",

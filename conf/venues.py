@@ -163,6 +163,12 @@ class VenueSettings(Section):
     reconcile_s: Seconds = Field(
         default=30.0, description="how often orders and positions are compared with the venue's"
     )
+    native_stops: bool = Field(
+        default=True, description="true: stops of flows rest at the venue where it has orders for that; false: here"
+    )
+    keep_stops: bool = Field(
+        default=True, description="true: they stay there when the session ends, to protect what stays open"
+    )
     ring: Count = Field(
         default=4096, description="pieces of market data kept for each symbol, for restarted strategies"
     )

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from exchanges.failures import Failure, VenueError
 from exchanges.interface import Sink
@@ -58,6 +58,9 @@ class CommandRunner(abc.ABC):
         classify: What an error raised outside the resilience stack means.
     """
 
+    stops: ClassVar[bool] = False
+    """Whether orders may wait at the venue for a price."""
+
     def __init__(self, sink: Sink, counters: Counter[str], classify: Callable[[BaseException], Failure]) -> None:
         self.sink = sink
         self.counters = counters
@@ -78,8 +81,10 @@ class CommandRunner(abc.ABC):
             self.sink(await self.state(command.since_ns))
             return
         handler = self._work.get(type(command))
-        if handler is None:
-            self.sink(result(command, Outcome.NOT_SENT, "UNSUPPORTED", f"no {type(command).__name__} here"))
+        waits = isinstance(command, PlaceOrder) and command.trigger is not None
+        if handler is None or (waits and not self.stops):
+            what = "stop order" if waits else type(command).__name__
+            self.sink(result(command, Outcome.NOT_SENT, "UNSUPPORTED", f"no {what} here"))
             return
         try:
             answer = await handler(command)

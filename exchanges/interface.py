@@ -24,6 +24,8 @@ class Capabilities(msgspec.Struct, frozen=True):
     reduce_only: bool
     fill_or_kill: bool
     short: bool
+    stops: bool = False
+    """Whether orders of some instruments may wait there for a price; each says how (``Instrument.stops``)."""
 
 
 class Exchange(Protocol):

@@ -15,13 +15,17 @@ _ZERO = Decimal(0)
 
 
 class FrameLeg(msgspec.Struct):
-    """One order of a flow. ``filled`` is the sum of its fills, ``reported`` what the order says of itself."""
+    """One order of a flow. ``filled`` is the sum of its fills, ``reported`` what the order says of itself.
+
+    ``stands`` says that it is a stop at the venue.
+    """
 
     side: Side
     quantity: Decimal
     filled: Decimal = _ZERO
     reported: Decimal = _ZERO
     final: bool = False
+    stands: bool = False
 
     @property
     def executed(self) -> Decimal:
@@ -45,20 +49,28 @@ class Frame(msgspec.Struct):
     entered: bool = False
 
     def planned(self, order: Order) -> None:
-        self.legs[order.client_id] = FrameLeg(order.side, order.quantity)
+        self.legs[order.client_id] = FrameLeg(order.side, order.quantity, stands=order.trigger is not None)
 
     def changed(self, order: Order) -> None:
         leg = self.legs.get(order.client_id)
         if leg is not None:
             leg.reported, leg.final = max(leg.reported, order.filled), order.status.final
+            if leg.stands and order.quantity > 0:
+                # It has shrunk with the position, for good: another one may follow for what is missing.
+                leg.quantity = min(leg.quantity, order.quantity)
 
     def executed(self, side: Side) -> Decimal:
         """What orders of that side have filled."""
         return sum((leg.executed for leg in self.legs.values() if leg.side is side), _ZERO)
 
-    def used(self, side: Side) -> Decimal:
-        """The most that orders of that side can come to."""
-        return sum((leg.used for leg in self.legs.values() if leg.side is side), _ZERO)
+    def used(self, side: Side, *, stands: bool) -> Decimal:
+        """The most that orders of that side can come to, for one more that ``stands`` (or does not).
+
+        A stop at the venue and what takes profit are there side by side, and the venue keeps both within the position:
+        of the other kind counts what has filled.
+        """
+        legs = [leg for leg in self.legs.values() if leg.side is side]
+        return sum((leg.used if leg.stands is stands else leg.executed for leg in legs), _ZERO)
 
     def fault(self, leg: LegPlanned) -> str:
         """Why ``leg`` is outside of what was approved; empty if it is inside."""
@@ -73,9 +85,11 @@ class Frame(msgspec.Struct):
         if (exits or frame.reduce_only or protects(frame.flow)) and not order.reduce_only:
             return f"expected a reduce-only order, found {order.client_id} that may open a position"
         most = self.executed(frame.side) if exits else frame.quantity
-        used = self.used(order.side) + order.quantity
+        used = self.used(order.side, stands=order.trigger is not None) + order.quantity
         if used > most:
             return f"expected no more than {most} in all, found {used} with {order.client_id}"
+        if order.trigger is not None and not order.reduce_only:
+            return f"expected a stop at the venue that can only reduce, found {order.client_id}"
         return "" if exits else self._price_fault(order)
 
     def _price_fault(self, order: Order) -> str:

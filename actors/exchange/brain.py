@@ -192,7 +192,7 @@ class ExchangeBrain:
         for tracked in state.active.values():
             tracked.asking, tracked.outstanding = False, True
             tracked.query_due_ns = tracked.absent_ns = tracked.resend_due_ns = 0
-            tracked.amending = None
+            tracked.amending = tracked.reshaping = None
         ctx.timer(_TICK, self.settings.tick_ns, ExchangeTick())
 
     def _entry(self, entry: Entry, ctx: Context) -> None:
@@ -226,7 +226,8 @@ class ExchangeBrain:
     def _stopping(self, message: Stopping, ctx: Context) -> None:
         self.state.stopping = True
         if self.settings.cancel_on_stop:
-            self._execution.cancel_working(f"stopping: {message.reason}", ctx)
+            stops = not self.settings.stops_outlive
+            self._execution.cancel_working(f"stopping: {message.reason}", ctx, stops=stops)
 
     # -- peers -----------------------------------------------------------------------------
 
@@ -392,7 +393,13 @@ class ExchangeBrain:
             "cash": str(self._account.cash),
             "equity": str(self._account.equity),
             "working": [
-                _told(tracked.order, tracked.executed, tracked.attempted_ns, adopted=tracked.adopted)
+                _told(
+                    tracked.order,
+                    tracked.executed,
+                    tracked.attempted_ns,
+                    adopted=tracked.adopted,
+                    protects=tracked.protects,
+                )
                 for tracked in state.active.values()
             ],
             "foreign": [_told(order, order.filled, 0) for order in state.foreign.values()],
@@ -418,8 +425,14 @@ class ExchangeBrain:
         }
 
 
-def _told(order: Order, filled: Decimal, sent_ns: int, *, adopted: bool = False) -> dict[str, object]:
-    """An order in words; ``since_ns`` is when we sent it, else when the venue last changed it."""
+def _told(
+    order: Order, filled: Decimal, sent_ns: int, *, adopted: bool = False, protects: bool = False
+) -> dict[str, object]:
+    """An order in words; ``since_ns`` is when we sent it, else when the venue last changed it.
+
+    ``protects``: it is a stop that stays at the venue through a halt, and at the session's end.
+    """
+    trigger = order.trigger if not order.triggered else None
     return {
         "client_id": order.client_id,
         "venue_id": order.venue_id,
@@ -430,5 +443,7 @@ def _told(order: Order, filled: Decimal, sent_ns: int, *, adopted: bool = False)
         "filled": str(filled),
         "status": order.status.value,
         "since_ns": sent_ns or order.updated_ns,
+        "waits_for": f"{trigger.source.value} {trigger.direction.value} {trigger.price}" if trigger else "",
         "adopted": adopted,
+        "protects": protects,
     }

@@ -48,4 +48,6 @@ def connection(settings: Settings, venue: str) -> ExchangeSettings:
         reconcile_ns=int(told.reconcile_s * 1e9),
         exits_rest=venue not in TAKES_AT_ONCE,
         balance_ns=BALANCE_NS[venue],
+        native_stops=told.native_stops,
+        stops_outlive=told.keep_stops,
     )

@@ -78,6 +78,7 @@ class Execution:
                 order.price,
                 order.time_in_force,
                 order.reduce_only,
+                order.trigger,
             ),
         )
         orders.step(tracked, OrderEvent.SEND)
@@ -216,10 +217,16 @@ class Execution:
     def _amended(self, tracked: TrackedOrder, result: CommandResult, ctx: Context) -> None:
         """An amendment that was refused, or whose outcome is unknown, is settled by the venue's view of the order."""
         asked, tracked.amending = tracked.amending, None
+        (quantity, trigger_price), tracked.reshaping = tracked.reshaping or (None, None), None
         if tracked.status.final:
             return
         if result.outcome is Outcome.ACCEPTED:
-            tracked.order = msgspec.structs.replace(tracked.order, price=asked or tracked.order.price)
+            order, trigger = tracked.order, tracked.order.trigger
+            if trigger is not None and trigger_price is not None:
+                trigger = msgspec.structs.replace(trigger, price=trigger_price)
+            tracked.order = msgspec.structs.replace(
+                order, price=asked or order.price, quantity=quantity or order.quantity, trigger=trigger
+            )
             self.changed(tracked, ctx)
             return
         ctx.count(f"exchange.amends_{result.outcome.value}")
@@ -374,18 +381,32 @@ class Execution:
         ctx.count("exchange.cancels")
         ctx.send(VENUE_PORT, CancelOrder(tracked.client_id, tracked.symbol, tracked.called))
 
-    def amend(self, tracked: TrackedOrder, price: Decimal, ctx: Context) -> None:
-        """Ask for another price of a working order; its outcome decides what it has."""
+    def amend(
+        self,
+        tracked: TrackedOrder,
+        ctx: Context,
+        *,
+        price: Decimal | None = None,
+        quantity: Decimal | None = None,
+        trigger_price: Decimal | None = None,
+    ) -> None:
+        """Ask for other values of a working order; the outcome decides what it has."""
         tracked.amending, tracked.amended_ns = price, ctx.now
+        tracked.reshaping = None if (quantity, trigger_price) == (None, None) else (quantity, trigger_price)
         ctx.count("exchange.amends")
-        ctx.send(VENUE_PORT, AmendOrder(tracked.client_id, tracked.symbol, price=price))
+        ctx.send(VENUE_PORT, AmendOrder(tracked.client_id, tracked.symbol, quantity, price, trigger_price))
 
-    def cancel_working(self, reason: str, ctx: Context, *, adding_only: bool = False) -> int:
-        """Cancel every order that has not ended, but a panic's own (``adding_only``: that may add exposure)."""
+    def cancel_working(self, reason: str, ctx: Context, *, adding_only: bool = False, stops: bool = False) -> int:
+        """Cancel every order that has not ended, but a panic's own (``adding_only``: that may add exposure).
+
+        Stops that rest at the venue stay, unless ``stops``: they protect what is held and can only reduce it.
+        """
         chosen = [
             tracked
             for tracked in self._state.active.values()
-            if not (adding_only and tracked.order.reduce_only) and not tracked.closes_in_panic
+            if not (adding_only and tracked.order.reduce_only)
+            and not tracked.closes_in_panic
+            and (stops or not tracked.protects)
         ]
         for tracked in chosen:
             self.cancel(tracked, reason, ctx)
@@ -413,8 +434,8 @@ class Execution:
         if tracked.asking and now - tracked.asked_ns > settings.answer_ns:
             tracked.asking = False
             self.ask_later(tracked, now)
-        if tracked.amending is not None and now - tracked.amended_ns > settings.answer_ns:
-            tracked.amending = None
+        if tracked.amended and now - tracked.amended_ns > settings.answer_ns:
+            tracked.amending = tracked.reshaping = None
             self.ask_later(tracked, now)
         lost = tracked.status is OrderStatus.SENT and tracked.maybe_sent
         if lost and now - tracked.attempted_ns > settings.answer_ns:
@@ -469,4 +490,5 @@ def as_pending(view: Order) -> Order:
         view.price,
         view.time_in_force,
         view.reduce_only,
+        trigger=view.trigger,
     )

@@ -143,10 +143,16 @@ def _adopt(tracked: TrackedOrder, view: Order) -> None:
     """Take over the venue's id, and what an amendment changed."""
     order = tracked.order
     newer = view.updated_ns > order.updated_ns
+    trigger = view.trigger if newer and view.trigger is not None and not view.triggered else order.trigger
+    if trigger != order.trigger or (newer and view.quantity not in (0, order.quantity)):
+        # What was refused is old: the venue has it otherwise now.
+        tracked.amend_refused = False
     tracked.order = msgspec.structs.replace(
         order,
         venue_id=view.venue_id or order.venue_id,
         quantity=view.quantity if newer and view.quantity > 0 else order.quantity,
         price=view.price if newer and view.price else order.price,
         updated_ns=max(view.updated_ns, order.updated_ns),
+        trigger=trigger,
+        triggered=order.triggered or view.triggered,
     )

@@ -48,6 +48,8 @@ def key_of(message: Message) -> str:
     if isinstance(message, OrderChanged):
         order = message.order
         shape = f"{order.quantity}/{order.price}"
+        if order.trigger is not None:
+            shape += f"/{order.trigger.price}/{order.triggered}"
         return f"order/{order.client_id}/{order.status.value}/{order.filled}/{order.venue_id}/{shape}"
     if isinstance(message, Filled):
         return f"fill/{message.fill.execution_id}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 MILLISECOND = 1_000_000
@@ -62,6 +64,16 @@ class ExchangeSettings(msgspec.Struct, frozen=True):
     """
     price_age_ns: int = 10 * SECOND
     """An older price is none for a trigger, a stop or a chase."""
+    native_stops: bool = True
+    """Whether stops rest at the venue where it has orders for that; else all are watched here."""
+    stops_outlive: bool = True
+    """Whether they stay there when the session ends."""
+    stop_wait_ns: int = 2 * SECOND
+    """How long the venue has, once a stop's price was seen here, before it is cancelled and sold from here."""
+    trail_ns: int = SECOND
+    """The least time between two moves of a trailing stop that rests at the venue."""
+    trail_step: Decimal = Decimal("0.05")
+    """The least such move, as a fraction of the distance it trails by."""
     require_public: bool = True
     cancel_on_stop: bool = True
     duplicate_codes: tuple[str, ...] = ("DUPLICATE_CLIENT_ID", "110072")

@@ -76,6 +76,8 @@ class TrackedOrder(msgspec.Struct):
     closes: bool = False
     """It ends what its strategy holds, and leaves only while that covers it."""
     amend_refused: bool = False
+    reshaping: tuple[Decimal | None, Decimal | None] | None = None
+    """The quantity and the trigger price asked for by an amendment whose outcome is open."""
 
     @property
     def client_id(self) -> str:
@@ -93,6 +95,16 @@ class TrackedOrder(msgspec.Struct):
     def called(self) -> str:
         """The venue's id, where the order has to be named by it."""
         return self.order.venue_id if self.adopted else ""
+
+    @property
+    def protects(self) -> bool:
+        """It is a flow's stop at the venue, which can only reduce: neither a halt nor a session's end takes it."""
+        return bool(self.role) and self.order.trigger is not None and self.order.reduce_only
+
+    @property
+    def amended(self) -> bool:
+        """Whether the outcome of an amendment is open."""
+        return self.amending is not None or self.reshaping is not None
 
     @property
     def closes_in_panic(self) -> bool:

@@ -13,7 +13,7 @@ from runtime.telemetry.histogram import merged
 
 _VENUE = (
     "public_up", "private_up", "reconciled", "streams_down", "trading", "panic", "halted", "unknown", "working",
-    "foreign", "counts"
+    "foreign", "flows", "counts",
 )  # fmt: skip
 _NET = (("realized", 1), ("fees", -1), ("payments", 1))
 LATENCIES = ("tick_to_signal", "signal_to_order", "tick_to_order", "journal_flush")

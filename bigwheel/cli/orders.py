@@ -59,7 +59,7 @@ def _table(rows: list[OrderRow], now_ns: int) -> Table:
             row.symbol,
             row.side,
             row.quantity,
-            row.price or "market",
+            f"waits for {row.waits_for}" if row.waits_for else row.price or "market",
             row.filled,
             row.status + mark,
             age,

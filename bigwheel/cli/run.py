@@ -17,6 +17,7 @@ from rich.live import Live
 
 from bigwheel.cli.options import Config, Store, settings_of
 from bigwheel.errors import SessionError, UsageError
+from bigwheel.orders import stops
 from bigwheel.preflight import live_accounts
 from bigwheel.recording import recordings_of
 from bigwheel.screen import one_line, render, terminal
@@ -199,10 +200,12 @@ class Runner:
         began = time.time_ns()
         self._say(f"starting ({self.settings.mode}, {len(self.settings.symbols)} symbols); Ctrl-C ends it")
         session = Session.start(self.settings)
+        last: dict[str, Any] = {}
         try:
             last = self._watch(session)
         finally:
             self._say("stopping: no new orders, cancelling working ones, saving state ...")
+            self._say_stops(session.overview() or last)
             session.stop("the run ended")
         result = summarize(self.settings, last, began)
         if summary is not None:
@@ -222,6 +225,13 @@ class Runner:
     def _say(self, text: str) -> None:
         if not self.quiet:
             self.console.print(f"bigwheel: {text}", soft_wrap=True)
+
+    def _say_stops(self, overview: dict[str, Any]) -> None:
+        """Name the stops that stay at the venues, so that nobody is surprised by what they do."""
+        for row in stops(overview):
+            if self.settings.exchange[row.venue].keep_stops:
+                text = f"{row.side} {row.quantity} {row.symbol} once {row.waits_for or 'met'}"
+                self._say(f"a stop stays at {row.venue}: {text} ({row.client_id})")
 
     def _watch(self, session: Session) -> dict[str, Any]:
         """Show what happens until the end is due; returns the last overview."""

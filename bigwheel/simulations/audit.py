@@ -22,6 +22,7 @@ from actors.messages.signals import Approved, ApprovedOrder, Evaluating, Generat
 from actors.risk.settings import RiskSettings
 from actors.strategy.brain import StrategyBrain
 from bigwheel.simulations.venue import ACCOUNT, SimulatedVenue, is_panic
+from exchanges.model.flow import protects
 from exchanges.model.order import Order, Side
 from runtime import codec
 from runtime.journal.record import Record
@@ -61,6 +62,8 @@ class Audit:
         self.flows: dict[str, ApprovedOrder] = {}
         self.legs: dict[str, list[Order]] = {}
         self.exited: dict[str, Decimal] = {}
+        self.closed: dict[tuple[str, bool], Decimal] = {}
+        """What exits of a signal have filled: those that stood as stops at the venue, and the others."""
         self.ended: dict[str, FlowEnded] = {}
         self.placed = dict.fromkeys((venue.name for venue in self.venues), 0)
         self.sent: Counter[str] = Counter()
@@ -192,9 +195,22 @@ class Audit:
         sums = self.exited if flow is not None and fill.side is not flow.side else self.quantities
         sums[event.signal_id] = sums.get(event.signal_id, _ZERO) + fill.quantity
         if flow is not None:
-            entered, exited = self.quantities.get(event.signal_id, _ZERO), self.exited.get(event.signal_id, _ZERO)
-            if entered > flow.quantity or exited > entered:
-                self.world.fail("flow-within-approval", f"{flow} filled {entered} and closed {exited}")
+            self._flow_fill(flow, event)
+
+    def _flow_fill(self, flow: ApprovedOrder, event: Filled) -> None:
+        """No more is filled than was approved; each of two exits that stood side by side keeps to that on its own."""
+        signal_id, fill = event.signal_id, event.fill
+        legs = {leg.client_id: leg for leg in self.legs.get(signal_id, ())}
+        leg = legs.get(fill.client_id)
+        kind = (signal_id, leg is not None and leg.trigger is not None)
+        entered = self.quantities.get(signal_id, _ZERO)
+        if protects(flow.flow) or fill.side is not flow.side:
+            self.closed[kind] = self.closed.get(kind, _ZERO) + fill.quantity
+        of_both = [self.closed.get((signal_id, stood), _ZERO) for stood in (True, False)]
+        most = flow.quantity if protects(flow.flow) else entered
+        beside = sum(of_both) if not all(of_both) else max(of_both)
+        if entered - (min(of_both) if protects(flow.flow) else 0) > flow.quantity or beside > most:
+            self.world.fail("flow-within-approval", f"{flow} filled {entered} and closed {of_both}")
 
     def idle(self) -> int:
         """The longest time without a fill until now, in nanoseconds."""
@@ -233,14 +249,19 @@ class Audit:
 
     def _frame(self, signal_id: str) -> None:
         """What works at the venue and what has filled there stay inside of the flow's approval."""
-        frame, most = self.flows[signal_id], [_ZERO, _ZERO]
+        frame, sums = (
+            self.flows[signal_id],
+            dict.fromkeys(((o, s) for o in (True, False) for s in (True, False)), _ZERO),
+        )
         for leg in self.legs.get(signal_id, ()):
             found = self.at[frame.symbol].engine.find(ACCOUNT, client_id=leg.client_id)
             if found is not None:
-                order = found.order()
-                most[order.side is not frame.side] += order.filled if order.status.final else order.quantity
-        if most[0] > frame.quantity or most[1] > self.quantities.get(signal_id, _ZERO):
-            self.world.fail("flow-within-approval", f"orders of {signal_id} can make {most} of {frame}")
+                kind = (found.side is frame.side, found.trigger is not None)
+                sums[kind] += found.filled if found.status.final else found.quantity
+        # A stop at the venue and what takes profit stand side by side: each of them stays inside on its own.
+        entered = self.quantities.get(signal_id, _ZERO)
+        if any(most > (frame.quantity if ours else entered) for (ours, _), most in sums.items()):
+            self.world.fail("flow-within-approval", f"orders of {signal_id} can make {sums} of {frame}")
 
     # -- at the end ------------------------------------------------------------------
 

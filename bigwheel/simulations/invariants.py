@@ -47,10 +47,18 @@ INVARIANTS: dict[str, Invariant] = {
         _EVENT, _AUDIT, "an exit that may add to the account's position closes no more than its strategy holds"
     ),
     "flow-within-approval": Invariant(
-        _EVENT, _AUDIT, "what a flow has working and filled stays within its approval, its exits within its entry"
+        _EVENT,
+        _AUDIT,
+        "what a flow has working and filled stays within its approval, its exits within its entry; of exits that stand "
+        "side by side each on its own",
     ),
     "flow-ends-once": Invariant(_EVENT, _AUDIT, "a flow ends once"),
     "flow-sums": Invariant(_EVENT, _AUDIT, "a flow's end tells the sums of its fills"),
+    "stops-protect-without-us": Invariant(
+        "when the connection is down",
+        "bigwheel/simulations/outage.py",
+        "a market that goes through stops that wait at the venue leaves nothing of what they cover",
+    ),
     "nothing-fails": Invariant(_END, _AUDIT, "every cell runs, and none had to be restarted for an error"),
     "signals-end": Invariant(_END, _AUDIT, "no signal stays on its way for ever, but for an order that works"),
     "signals-are-learned": Invariant(_END, _AUDIT, "something was learned from every signal that has ended"),

@@ -38,6 +38,7 @@ from bigwheel.simulations.traders import (
     OperatorBrain,
     Pair,
     Planner,
+    Protector,
     RogueBrain,
 )
 from bigwheel.simulations.venue import BTC, ETH, OTHER, SYMBOLS, VenueFaults
@@ -93,6 +94,7 @@ def _four(one: str, other: str) -> tuple[Trader, ...]:
 LAYOUTS: dict[str, Layout] = {
     "trading": Layout(SYMBOLS, _four(BTC, ETH)),
     "flows": Layout(SYMBOLS, tuple(Trader(label, on, Planner) for label in ("planner", "schemer") for on in SYMBOLS)),
+    "outage": Layout(SYMBOLS, tuple(Trader("protector", on, Protector) for on in SYMBOLS)),
     "tree": Layout((BTC, OTHER), _four(BTC, OTHER), supervised=True),
     "calm": Layout((BTC, OTHER), _four(BTC, OTHER), supervised=True, tempo=CALM),
     "long": Layout((BTC, OTHER), _four(BTC, OTHER), supervised=True, tempo=LONG),
@@ -191,6 +193,15 @@ class Scenario(Simulation):
             self._host(name, (cell,), ports={VENUE_PORT: venue})
 
     def _traders(self) -> None:
+        self._strategies()
+        build = functools.partial(_strategy, "pair", self.layout.symbols[0], Pair, {}, self.layout.symbols)
+        pair = _cell(self.layout.pair, build, STRATEGY_KINDS, (names.BUS, *self.connections))
+        self._host(pair.name, (pair,))
+        wanted = Subscribe(0, ("Generated", "DeadLetter"))
+        self._host(ROGUE, (CellSpec(ROGUE, lambda: RogueBrain(self.period_ns), wanted, (names.BUS,)),))
+
+    def _strategies(self) -> None:
+        """Those on one symbol each."""
         cells = []
         for label, symbol, owner, params in self.layout.traders:
             build = functools.partial(_strategy, label, symbol, owner, params)
@@ -198,11 +209,6 @@ class Scenario(Simulation):
             cells.append(_cell(names.strategy(label, symbol), build, STRATEGY_KINDS, peers, symbol))
         self._host(cells[0].name, cells[:1])
         self._host("strategies/pool/0", cells[1:])
-        build = functools.partial(_strategy, "pair", self.layout.symbols[0], Pair, {}, self.layout.symbols)
-        pair = _cell(self.layout.pair, build, STRATEGY_KINDS, (names.BUS, *self.connections))
-        self._host(pair.name, (pair,))
-        wanted = Subscribe(0, ("Generated", "DeadLetter"))
-        self._host(ROGUE, (CellSpec(ROGUE, lambda: RogueBrain(self.period_ns), wanted, (names.BUS,)),))
 
     def _operator(self, rng: random.Random) -> None:
         """In half of the runs somebody interferes; with a panic in some of them."""
@@ -215,6 +221,11 @@ class Scenario(Simulation):
         world = self.world
         world.start()
         world.run(int(seconds * SECOND))
+        self.rest(seconds)
+
+    def rest(self, seconds: float) -> None:
+        """Heal at that moment of the run, come to rest, check."""
+        world = self.world
         self.heal()
         seconds += 4.0
         world.run(int(seconds * SECOND))

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from bigwheel.simulations.attack import Attack
+from bigwheel.simulations.outage import Outage
 from bigwheel.simulations.scenario import Scenario
 from bigwheel.simulations.script import Script
 from bigwheel.simulations.simulation import Simulation
@@ -33,6 +34,9 @@ SCENARIOS: dict[str, Kind] = {
         Scenario, Scenario.SECONDS, "bus, risk, learner, a venue, strategies, a source of nonsense, an operator"
     ),
     "flows": Kind(Scenario, Scenario.SECONDS, "the same, and everybody trades through flows"),
+    "outage": Kind(
+        Outage, Outage.SECONDS, "brackets; the connection is down while the market goes through their stops"
+    ),
     "tree": Kind(Scenario, Scenario.SECONDS, "trading on two venues, restarts by supervisors that may fall too"),
     "calm": Kind(Scenario, Scenario.SECONDS, "as tree, a tick a second and rarer faults: for long runs (--duration)"),
     "long": Kind(Scenario, 10_000.0, "as tree, spells of trading with quiet minutes between them, for hours"),

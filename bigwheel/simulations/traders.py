@@ -122,6 +122,25 @@ def _entry(kind: str, rng: random.Random, price: Decimal, side: Side) -> Flow:
     return made[kind]
 
 
+class Protector(Strategy):
+    """Opens brackets of every shape, one after the other, whose exits are too far away to be met by chance."""
+
+    def on_trade(self, trade: Trade) -> None:
+        rng, price = _rng(self.symbol, trade.tick_id, "protector"), Decimal(str(trade.price))
+        if self.position.quantity or rng.random() > 0.2:
+            return
+        side = rng.choice((Side.BUY, Side.SELL))
+        far = price * Decimal("0.02") * side.sign
+        flow = Bracket(
+            price + far if rng.random() < 0.5 else None,
+            price - far if rng.random() < 0.7 else None,
+            abs(far) * rng.choice((1, 2)),
+            int(rng.uniform(30, 40) * SECOND),
+        )
+        quantity = (Decimal(rng.choice((400, 1_000))) / price).quantize(Decimal("0.01")) or Decimal("0.01")
+        self.signal(side, 1.0, "bracket", quantity, 5.0, False, None, flow)
+
+
 class Pair(Strategy):
     """Listens to all symbols, wants a past, and trades one by what another does and by bars of its own length."""
 

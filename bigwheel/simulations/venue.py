@@ -24,6 +24,7 @@ from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.market import Bar, Trade
 from exchanges.model.order import Fill, Side
 from exchanges.model.position import Balance
+from exchanges.model.trigger import StopOrders
 from exchanges.model.venue import (
     AmendOrder,
     BalanceReport,
@@ -147,6 +148,7 @@ def make_instrument(symbol: str) -> Instrument:
         min_notional=Decimal(5),
         maker_fee=Decimal("0.0002"),
         taker_fee=Decimal("0.00055"),
+        stops=StopOrders(),
     )
 
 
@@ -265,6 +267,14 @@ class SimulatedVenue:
         if not faults.spell_ns or self.rng.random() * faults.spell_ns >= faults.tick_ns:
             return 0
         return self.rng.randint(*faults.lull_ns)
+
+    def jump(self, symbol: str, price: float) -> None:
+        """The market trades at that price, and goes on from there."""
+        tick = float(make_instrument(symbol).tick)
+        self.prices[symbol] = round(round(price / tick) * tick, 2)
+        now = self.world.scheduler.now
+        self._publish(self.engine.on_trade(symbol, self.prices[symbol], 1.0, Side.SELL, now))
+        self._data(Trade(symbol, 0, 0, now, now, self.prices[symbol], 1.0, Side.SELL.value))
 
     def _data(self, data: Trade | Bar) -> None:
         if self.line is not None and self.public:

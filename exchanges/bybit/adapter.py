@@ -38,7 +38,7 @@ class BybitExchange:
 
     venue = VENUE
     capabilities = Capabilities(
-        amend=True, cancel_all=True, post_only=True, reduce_only=True, fill_or_kill=True, short=True
+        amend=True, cancel_all=True, post_only=True, reduce_only=True, fill_or_kill=True, short=True, stops=True
     )
 
     def __init__(self, settings: BybitSettings) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from exchanges.bybit import endpoints, wire
+from exchanges.bybit import endpoints, requests, wire
 from exchanges.bybit.failures import classify
 from exchanges.bybit.rest import Rest
 from exchanges.bybit.settings import BybitSettings
@@ -42,6 +42,8 @@ class Commands(CommandRunner):
         bases: The base coins of the spot pairs among them, by symbol, as far as they are known.
     """
 
+    stops = True
+
     def __init__(
         self,
         settings: BybitSettings,
@@ -60,7 +62,7 @@ class Commands(CommandRunner):
     # -- orders ----------------------------------------------------------------------------
 
     async def place(self, command: PlaceOrder) -> CommandResult:
-        request = wire.place_request(command)
+        request = requests.place_request(command)
         result = await self._rest.order(endpoints.PLACE, _calling("place_order", request), key=command.client_id)
         return outcome_of(command, Outcome.ACCEPTED, venue_id=str(result.get("orderId", "")))
 
@@ -70,6 +72,8 @@ class Commands(CommandRunner):
             request["qty"] = wire.plain(command.quantity)
         if command.price is not None:
             request["price"] = wire.plain(command.price)
+        if command.trigger_price is not None:
+            request["triggerPrice"] = wire.plain(command.trigger_price)
         result = await self._rest.order(endpoints.AMEND, _calling("amend_order", request), key=command.client_id)
         return outcome_of(command, Outcome.ACCEPTED, venue_id=str(result.get("orderId", "")))
 
@@ -81,13 +85,16 @@ class Commands(CommandRunner):
         return outcome_of(command, Outcome.ACCEPTED, venue_id=str(result.get("orderId", "")))
 
     async def cancel_all(self, command: CancelAll) -> CommandResult:
-        """All of a symbol, or of every category; one category's failure doesn't keep the others from it."""
+        """All of a symbol, or of every category; one category's failure doesn't keep the others from it.
+
+        Without an ``orderFilter`` the venue takes conditional orders of perpetuals along.
+        """
         if command.symbol:
             category, name = native(command.symbol)
-            requests = [{"category": category, "symbol": name}]
+            wanted = [{"category": category, "symbol": name}]
         else:
-            requests = [self._settled(category) for category in self._categories]
-        ends = await asyncio.gather(*(self._cancel_many(request) for request in requests), return_exceptions=True)
+            wanted = [self._settled(category) for category in self._categories]
+        ends = await asyncio.gather(*(self._cancel_many(request) for request in wanted), return_exceptions=True)
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
@@ -111,6 +118,7 @@ class Commands(CommandRunner):
     # -- the whole state -------------------------------------------------------------------
 
     async def orders(self) -> tuple[Order, ...]:
+        """Without an ``orderFilter`` the venue lists conditional orders among the others."""
         found = [(category, await self._rows(category, "get_open_orders", limit=50, openOnly=0))
                  for category in self._categories]  # fmt: skip
         orders = [wire.order(row, category) for category, rows in found for row in rows]

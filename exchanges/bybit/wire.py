@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from exchanges.bybit.settings import INTERVALS
-from exchanges.bybit.symbols import CATEGORIES, LINEAR, SPOT, VENUE, coins, full, native
+from exchanges.bybit.symbols import CATEGORIES, LINEAR, SPOT, VENUE, coins, full
 from exchanges.model.instrument import ContractKind, Instrument, lowest_maintenance
 from exchanges.model.market import Bar, Quote, Ticker, Trade
 from exchanges.model.order import LIQUIDATION_PREFIX, Fill, Liquidity, Order, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.position import Balance
-from exchanges.model.venue import PaymentReport, PlaceOrder, VenuePosition
+from exchanges.model.trigger import Direction, Source, StopOrders, Trigger
+from exchanges.model.venue import PaymentReport, VenuePosition
 
 MS = 1_000_000
 _ABSURD = 1e18
@@ -122,13 +123,16 @@ _STATUS = {
     "Rejected": OrderStatus.REJECTED,
     "Expired": OrderStatus.EXPIRED,
 }
-_FORCES = {
+FORCES = {
     "GTC": TimeInForce.GTC,
     "IOC": TimeInForce.IOC,
     "FOK": TimeInForce.FOK,
     "PostOnly": TimeInForce.POST_ONLY,
 }
-_FORCE_NAMES = {force: name for name, force in _FORCES.items()}
+TRIGGER_BY = {"LastPrice": Source.LAST, "MarkPrice": Source.MARK}
+_NOT_TRIGGERED = ("Untriggered", "Deactivated", "Rejected")
+STOPS = StopOrders(sources=(Source.LAST, Source.MARK))
+"""What perpetuals have: an order with a trigger price waits, ties up no margin and may be reduce-only."""
 _SILENT_REASONS = ("", "EC_NoError", "UNKNOWN")
 EXECUTIONS = ("Trade", "AdlTrade", "BustTrade", "Settle", "BlockTrade", "MovePosition", "Delivery")
 """The execution types that change a position; ``Funding`` moves cash alone."""
@@ -312,6 +316,7 @@ def order(fields: dict[str, Any], category: str = LINEAR) -> Order:
     kind = OrderType.MARKET if fields.get("orderType") == "Market" else OrderType.LIMIT
     reasons = (str(fields.get("rejectReason") or ""), str(fields.get("cancelType") or ""))
     reason = next((text for text in reasons if text not in _SILENT_REASONS), "")
+    trigger = _trigger(fields)
     return Order(
         client_id=str(fields.get("orderLinkId") or ""),
         symbol=full(str(fields["symbol"]), category_of(fields, category)),
@@ -319,7 +324,7 @@ def order(fields: dict[str, Any], category: str = LINEAR) -> Order:
         type=kind,
         quantity=amount(fields, "qty"),
         price=amount(fields, "price") if kind is OrderType.LIMIT else None,
-        time_in_force=_FORCES.get(str(fields.get("timeInForce")), TimeInForce.GTC),
+        time_in_force=FORCES.get(str(fields.get("timeInForce")), TimeInForce.GTC),
         reduce_only=bool(fields.get("reduceOnly", False)),
         status=_choice(_STATUS, fields, "orderStatus"),
         venue_id=str(fields.get("orderId") or ""),
@@ -327,7 +332,19 @@ def order(fields: dict[str, Any], category: str = LINEAR) -> Order:
         average_price=amount(fields, "avgPrice"),
         reason=reason,
         updated_ns=int(fields.get("updatedTime") or 0) * MS,
+        trigger=trigger,
+        triggered=trigger is not None and fields.get("orderStatus") not in _NOT_TRIGGERED,
     )
+
+
+def _trigger(fields: dict[str, Any]) -> Trigger | None:
+    """What a conditional order waits for; ``None`` for every other."""
+    price = amount(fields, "triggerPrice")
+    if price <= 0:
+        return None
+    above = fields.get("triggerDirection") in (1, "1")
+    source = TRIGGER_BY.get(str(fields.get("triggerBy")), Source.LAST)
+    return Trigger(Direction.ABOVE if above else Direction.BELOW, price, source)
 
 
 def fill(fields: dict[str, Any], category: str = LINEAR) -> Fill | None:
@@ -456,43 +473,8 @@ def instrument(fields: dict[str, Any], maker_fee: Decimal, taker_fee: Decimal, c
         maintenance_rate=lowest_maintenance(leverage),
         funding_interval_ns=0 if spot else int(fields.get("fundingInterval") or 0) * 60_000 * MS,
         fee_in_base=spot,
+        stops=None if spot else STOPS,
     )
-
-
-def place_request(command: PlaceOrder) -> dict[str, Any]:
-    """The parameters of ``/v5/order/create``.
-
-    Raises:
-        WireError: the order can't be expressed.
-        SymbolError: the symbol isn't one of this venue's.
-    """
-    category, name = native(command.symbol)
-    request: dict[str, Any] = {
-        "category": category,
-        "symbol": name,
-        "side": "Buy" if command.side is Side.BUY else "Sell",
-        "orderType": "Market" if command.type is OrderType.MARKET else "Limit",
-        "qty": plain(command.quantity),
-        "orderLinkId": command.client_id,
-    }
-    if category == SPOT:
-        request.update(_spot_terms(command))
-    else:
-        request.update(reduceOnly=command.reduce_only, positionIdx=0)
-    if command.type is OrderType.LIMIT:
-        if command.price is None:
-            raise WireError(f"expected a price of limit order {command.client_id}, found none")
-        request["price"] = plain(command.price)
-        request["timeInForce"] = _FORCE_NAMES[command.time_in_force]
-    return request
-
-
-def _spot_terms(command: PlaceOrder) -> dict[str, Any]:
-    """Spot knows no reduce-only: a sale can't sell more than is held, and a purchase reduces nothing."""
-    if command.reduce_only and command.side is Side.BUY:
-        raise WireError(f"expected a sale to reduce a spot holding, found a purchase ({command.client_id})")
-    # Without it the venue reads the quantity of a market purchase as an amount of the quote coin.
-    return {"marketUnit": "baseCoin"} if command.type is OrderType.MARKET else {}
 
 
 def plain(value: Decimal) -> str:

@@ -54,7 +54,7 @@ class HyperliquidExchange:
 
     venue = VENUE
     capabilities = Capabilities(
-        amend=False, cancel_all=True, post_only=True, reduce_only=True, fill_or_kill=False, short=True
+        amend=False, cancel_all=True, post_only=True, reduce_only=True, fill_or_kill=False, short=True, stops=True
     )
 
     def __init__(self, settings: HyperliquidSettings) -> None:

@@ -2,7 +2,10 @@
 
 The venue has no market order, no fill-or-kill, no cancel-all, and its ``modify`` makes an order of another id whose
 counts begin at nothing (documented). A market order goes as immediate-or-cancel (see ``pricing``), cancelling all as
-one action for all that is listed; fill-or-kill and amending are declared as missing, and refused here.
+one action for all that is listed; fill-or-kill and amending, also of stops, are declared as missing, and refused here.
+
+A stop is a trigger order of its own (``tpsl`` "sl", met by the mark price: documented). That it keeps its number and
+its cloid when it is met, and is listed as a trigger order afterwards, is uncertain; nothing here rests on the latter.
 
 Whether the venue refuses a cloid that an ended order had is uncertain, so this side does: an id that may have
 reached it is never sent again. That ``orderStatus`` says ``unknownOid`` of orders it has is reported (issue 253 of the
@@ -72,6 +75,8 @@ class Knowledge(Protocol):
 class Commands(CommandRunner):
     """Runs commands against the REST interface and reports to the sink."""
 
+    stops = True
+
     def __init__(
         self,
         rest: Rest,
@@ -123,6 +128,9 @@ class Commands(CommandRunner):
         force = command.time_in_force
         if force is TimeInForce.FOK:
             raise rejected("FILL_OR_KILL", "expected GTC, IOC or post-only, found fill-or-kill, which the venue lacks")
+        if command.type is OrderType.MARKET and command.trigger is not None:
+            rules, slippage = self._catalogue.rules(native(command.symbol)), self._rest.settings.market_slippage
+            return market_limit(command.side, command.trigger.price, slippage, rules), TimeInForce.GTC
         if command.type is OrderType.MARKET:
             return await self._market_price(command), TimeInForce.IOC
         if command.price is None:
@@ -242,9 +250,9 @@ class Commands(CommandRunner):
     # -- the whole state -------------------------------------------------------------------
 
     async def orders(self) -> tuple[Order, ...]:
-        """What works in the books; orders that wait for a trigger were placed by hand and have no size of their own."""
+        """What works in the books or waits for its price; what closes a whole position has no size of its own."""
         listed = await self._listed(endpoints.OPEN_ORDERS)
-        made = [wire.working(row, self._cloids) for row in listed if row.get("isTrigger") is not True]
+        made = [wire.working(row, self._cloids) for row in listed if not wire.of_a_position(row)]
         self.counters["trigger_orders_listed"] += len(listed) - len(made)
         for order in made:
             self._ids.seen(order)

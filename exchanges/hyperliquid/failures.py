@@ -35,6 +35,7 @@ _ORDER_CODES = (
     ("never placed", MISSING),
     ("cloid", DUPLICATE),
     ("tick size", "tickRejected"),
+    ("tp/sl price", "badTriggerPxRejected"),
     ("invalid price", "tickRejected"),
     ("minimum value", "minTradeNtlRejected"),
     ("insufficient margin", "perpMarginRejected"),

@@ -16,6 +16,7 @@ from exchanges.hyperliquid.pricing import DECIMALS, price_steps
 from exchanges.hyperliquid.wire import CURRENCY, inner, instant, side, whole
 from exchanges.model.instrument import ContractKind, Instrument, lowest_maintenance
 from exchanges.model.market import Bar, Book, Quote, Ticker, Trade
+from exchanges.model.trigger import Source, StopOrders
 
 MIN_NOTIONAL = Decimal(10)
 MOST = Decimal(10) ** 9
@@ -65,7 +66,12 @@ def instrument(row: Fields, fees: Fees) -> Instrument:
         max_leverage=leverage,
         maintenance_rate=lowest_maintenance(leverage),
         funding_interval_ns=FUNDING_NS,
+        stops=STOPS,
     )
+
+
+STOPS = StopOrders(sources=(Source.MARK,), amend=False)
+"""Trigger orders: they are met by the mark price (documented), and changed only by another order."""
 
 
 def fees(answer: object) -> Fees:

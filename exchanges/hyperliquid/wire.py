@@ -20,6 +20,7 @@ from exchanges.hyperliquid.names import full, is_perpetual
 from exchanges.hyperliquid.session import exactly
 from exchanges.model.order import Fill, Liquidity, Order, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.position import Balance
+from exchanges.model.trigger import Direction, Source, Trigger
 from exchanges.model.venue import PaymentReport, PlaceOrder, VenuePosition
 
 CURRENCY = "USDC"
@@ -96,12 +97,41 @@ def place_action(command: PlaceOrder, asset: int, price: Decimal, force: TimeInF
         "is_buy": command.side is Side.BUY,
         "sz": exactly(command.quantity, "quantity"),
         "limit_px": exactly(price, "price"),
-        "order_type": {"limit": {"tif": FORCES[force]}},
+        "order_type": _kind(command, force),
         "reduce_only": command.reduce_only,
         "cloid": Cloid.from_str(cloid),
     }
     made: dict[str, Any] = order_wires_to_order_action([order_request_to_order_wire(request, asset)])
     return made
+
+
+def _kind(command: PlaceOrder, force: TimeInForce) -> dict[str, Any]:
+    """A limit order, or one that waits for the mark price: ``sl`` is met against the position, ``tp`` with it."""
+    trigger = command.trigger
+    if trigger is None:
+        return {"limit": {"tif": FORCES[force]}}
+    if trigger.source is not Source.MARK:
+        raise WireError(f"expected a trigger on the mark price, found {trigger.source.value} ({command.client_id})")
+    against = (trigger.direction is Direction.BELOW) is (command.side is Side.SELL)
+    return {
+        "trigger": {
+            "isMarket": command.type is OrderType.MARKET,
+            "triggerPx": exactly(trigger.price, "trigger price"),
+            "tpsl": "sl" if against else "tp",
+        }
+    }
+
+
+def _trigger(fields: Fields) -> Trigger | None:
+    """What an order waits for, ``None`` where it does not or where that isn't told: the stream tells no triggers.
+
+    Its words for the condition are uncertain; that a stop is met against the position is documented.
+    """
+    if fields.get("isTrigger") is not True:
+        return None
+    price = positive(decimal_of(fields.get("triggerPx"), "triggerPx"), "triggerPx")
+    falls = (side(fields) is Side.SELL) is text(fields, "orderType").startswith("Stop")
+    return Trigger(Direction.BELOW if falls else Direction.ABOVE, price, Source.MARK)
 
 
 def cancel_action(asset: int, cloid: str) -> dict[str, Any]:
@@ -142,13 +172,15 @@ def order(fields: Fields, word: str, updated_ns: int, cloids: Cloids) -> Order:
         reason = word
     if status in (OrderStatus.OPEN, None):
         status = OrderStatus.PARTIALLY_FILLED if filled else OrderStatus.OPEN
+    trigger = _trigger(fields)
+    at_market = trigger is not None and text(fields, "orderType").endswith("Market")
     return Order(
         client_id=cloids.client_id(optional_text(fields, "cloid")),
         symbol=full(text(fields, "coin")),
         side=side(fields),
-        type=OrderType.LIMIT,
+        type=OrderType.MARKET if at_market else OrderType.LIMIT,
         quantity=quantity,
-        price=positive(decimal_of(fields.get("limitPx"), "limitPx"), "limitPx"),
+        price=None if at_market else positive(decimal_of(fields.get("limitPx"), "limitPx"), "limitPx"),
         time_in_force=_TIFS.get((optional_text(fields, "tif") or "Gtc").lower(), TimeInForce.GTC),
         reduce_only=fields.get("reduceOnly") is True,
         status=status or OrderStatus.OPEN,
@@ -156,7 +188,15 @@ def order(fields: Fields, word: str, updated_ns: int, cloids: Cloids) -> Order:
         filled=filled,
         reason=reason,
         updated_ns=updated_ns,
+        trigger=trigger,
+        triggered=word.lower() == "triggered" or (trigger is not None and filled > 0),
     )
+
+
+def of_a_position(fields: Fields) -> bool:
+    """Whether a listed order was placed by hand to close a whole position, and has no size of its own."""
+    sized = decimal_of(fields.get("origSz"), "origSz") > 0
+    return fields.get("isPositionTpsl") is True or (fields.get("isTrigger") is True and not sized)
 
 
 def working(fields: Fields, cloids: Cloids) -> Order:

@@ -27,11 +27,11 @@ def check_order(account: Account, market: Market, command: PlaceOrder) -> Decima
     if command.type is OrderType.LIMIT:
         if price is None:
             raise OrderRejectedError(Reject.PARAMETER, "expected a price with a limit order, found none")
-        _check_price(instrument, price)
+        check_price(instrument, price)
     elif command.time_in_force is TimeInForce.POST_ONLY:
         raise OrderRejectedError(Reject.PARAMETER, "expected a limit order with post-only, found a market order")
-    _check_quantity(instrument, command.quantity)
-    quantity = command.quantity
+    check_quantity(instrument, command.quantity)
+    quantity, trigger = command.quantity, command.trigger
     if command.reduce_only:
         quantity = min(quantity, account.reducible(command.symbol, command.side, instrument.lot))
         if quantity == 0:
@@ -40,7 +40,7 @@ def check_order(account: Account, market: Market, command: PlaceOrder) -> Decima
                 Reject.REDUCE_ONLY, f"expected a position that a {command.side.value} reduces, found {held}"
             )
     else:
-        basis = price or market.best(command.side.opposite) or market.mark()
+        basis = price or (trigger.price if trigger else None) or market.best(command.side.opposite) or market.mark()
         _check_notional(instrument, quantity, basis)
     return quantity
 
@@ -52,7 +52,8 @@ def check_margin(account: Account, market: Market, command: PlaceOrder, quantity
         OrderRejectedError: it and the taker fee are more than what is available.
     """
     if market.paid:
-        price = command.price or market.worst(command.side, account.name, quantity)
+        price = command.price or (command.trigger.price if command.trigger else None)
+        price = price or market.worst(command.side, account.name, quantity)
         _check_paid(account, market, Demand("", command.side, quantity, price, 1 << 62), mark)
         return ZERO
     if command.reduce_only:
@@ -79,8 +80,8 @@ def check_amend(
         raise OrderRejectedError(
             Reject.UNCHANGED, f"order {record.id} has quantity {quantity} and price {price} already"
         )
-    _check_price(market.instrument, price)
-    _check_quantity(market.instrument, quantity)
+    check_price(market.instrument, price)
+    check_quantity(market.instrument, quantity)
     if quantity <= record.filled:
         raise OrderRejectedError(
             Reject.QUANTITY,
@@ -105,9 +106,16 @@ def check_amend(
 def demands(market: Market, account: str) -> list[Demand]:
     """What the account's open orders ask for, where positions are paid for."""
     return [
-        Demand(r.id, r.side, r.open, r.price or market.worst(r.side, account, r.open), r.sequence)
+        Demand(r.id, r.side, r.open, _worst(market, account, r), r.sequence)
         for r in market.working.get(account, {}).values()
     ]
+
+
+def _worst(market: Market, account: str, record: OrderRecord) -> Decimal:
+    """The worst price it is counted on to get: of a market order that waits, the one that it waits for."""
+    if record.price is None and record.waiting and record.trigger is not None:
+        return record.trigger.price
+    return record.price or market.worst(record.side, account, record.open)
 
 
 def reserve_paid(account: Account, market: Market) -> None:
@@ -154,7 +162,8 @@ def _check_available(account: Account, margin: Decimal, fee: Decimal, mark: Mark
         )
 
 
-def _check_price(instrument: Instrument, price: Decimal) -> None:
+def check_price(instrument: Instrument, price: Decimal) -> None:
+    """Raises ``OrderRejectedError`` unless ``price`` is on the tick and in range."""
     tick = instrument.tick_at(price)
     if price <= 0 or price % tick != 0:
         raise OrderRejectedError(Reject.PRICE, f"expected a positive multiple of the tick {tick}, found {price}")
@@ -162,7 +171,8 @@ def _check_price(instrument: Instrument, price: Decimal) -> None:
         raise OrderRejectedError(Reject.PRICE, f"expected a price below {instrument.contract_value}, found {price}")
 
 
-def _check_quantity(instrument: Instrument, quantity: Decimal) -> None:
+def check_quantity(instrument: Instrument, quantity: Decimal) -> None:
+    """Raises ``OrderRejectedError`` unless the instrument takes an order of ``quantity`` now."""
     if not instrument.trading:
         raise OrderRejectedError(Reject.NOT_TRADING, f"expected {instrument.symbol} to be trading, found it closed")
     if quantity <= 0 or quantity % instrument.lot != 0:
@@ -181,4 +191,14 @@ def _check_notional(instrument: Instrument, quantity: Decimal, price: Decimal) -
         raise OrderRejectedError(
             Reject.NOTIONAL_MIN,
             f"expected at least {instrument.min_notional} {instrument.quote}, found {quantity * price}",
+        )
+
+
+def check_outcome(instrument: Instrument, value: Decimal) -> None:
+    """Raises ``OrderRejectedError`` unless ``value`` is what an event contract may be worth in the end."""
+    if instrument.kind is not ContractKind.BINARY_EVENT or not 0 <= value <= instrument.contract_value:
+        raise OrderRejectedError(
+            Reject.PARAMETER,
+            f"expected an event contract and 0 to {instrument.contract_value}, found {instrument.kind.value} "
+            f"{instrument.symbol} and {value}",
         )

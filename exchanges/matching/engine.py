@@ -11,14 +11,15 @@ import msgspec
 from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.bars import path
-from exchanges.matching.checks import check_amend, check_margin, check_order, reserve_paid
+from exchanges.matching.checks import check_amend, check_margin, check_order, check_outcome, reserve_paid
 from exchanges.matching.liquidation import Liquidator, forced
 from exchanges.matching.liquidity import DepthModel, Level
 from exchanges.matching.market import Market
 from exchanges.matching.matcher import Matcher
-from exchanges.matching.record import NOTHING, ZERO, Changes, Counters, OrderRecord
+from exchanges.matching.record import NOTHING, ZERO, Changes, Counters, OrderRecord, record_of
 from exchanges.matching.rejection import OrderRejectedError, Reject
-from exchanges.model.instrument import ContractKind, Instrument
+from exchanges.matching.stops import Stops
+from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar
 from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.venue import AmendOrder, CancelOrder, PlaceOrder
@@ -55,6 +56,7 @@ class MatchingEngine:
         self._prefix = id_prefix
         self._matcher = Matcher(self.accounts, self.mark, id_prefix)
         self._liquidator = Liquidator(self.markets, self.mark)
+        self._stops = Stops(self.accounts, self._matcher, self._match, self.mark)
         self._orders: dict[str, OrderRecord] = {}
         self._closed: dict[str, None] = {}
         self._open: dict[str, dict[str, OrderRecord]] = {}
@@ -85,7 +87,7 @@ class MatchingEngine:
         return account
 
     def place(self, account: str, command: PlaceOrder, now_ns: int) -> Changes:
-        """Take an order: match it and rest or cancel the remainder.
+        """Take an order: match it and rest or cancel the remainder, or, with a trigger, let it wait.
 
         Raises:
             OrderRejectedError: it breaks a rule; the client order id stays free.
@@ -97,7 +99,10 @@ class MatchingEngine:
                 f"expected a client order id that was never used, found {command.client_id!r} again; query that order",
             )
         quantity = check_order(holder, market, command)
-        margin = check_margin(holder, market, command, quantity, self.mark)
+        if command.trigger is not None:
+            self._stops.check(market, command.trigger)
+        free = command.trigger is not None and not market.paid
+        margin = ZERO if free else check_margin(holder, market, command, quantity, self.mark)
         record = self._enter(account, command, quantity, now_ns)
         changes = Changes()
         changes.subject = record
@@ -113,24 +118,7 @@ class MatchingEngine:
     def _enter(self, account: str, command: PlaceOrder, quantity: Decimal, now_ns: int) -> OrderRecord:
         self._order_count += 1
         self._priority += 1
-        market_order = command.type is OrderType.MARKET
-        record = OrderRecord(
-            account=account,
-            id=f"{self._prefix}o{self._order_count}",
-            client_id=command.client_id,
-            symbol=command.symbol,
-            side=command.side,
-            type=command.type,
-            quantity=quantity,
-            price=None if market_order else command.price,
-            time_in_force=TimeInForce.IOC
-            if market_order and command.time_in_force is TimeInForce.GTC
-            else command.time_in_force,
-            reduce_only=command.reduce_only,
-            created_ns=now_ns,
-            updated_ns=now_ns,
-            sequence=self._priority,
-        )
+        record = record_of(account, command, quantity, f"{self._prefix}o{self._order_count}", self._priority, now_ns)
         self._admit(record)
         return record
 
@@ -144,8 +132,11 @@ class MatchingEngine:
             self._open.setdefault(record.account, {})[record.id] = record
 
     def _match(self, market: Market, record: OrderRecord, now: int, changes: Changes) -> None:
-        """Take what can be taken, then rest or cancel the remainder; in a silent market wait for its next price."""
+        """Take what can be taken, then rest or cancel the remainder; what waits for a price, or for any, does that."""
         matcher, price = self._matcher, record.price
+        if record.waiting:
+            market.wait(record)
+            return
         if market.silent:
             market.waiting[record.id] = record
             return
@@ -180,9 +171,14 @@ class MatchingEngine:
         """
         holder, market = self._account(account), self._market(command.symbol)
         record = self._working(account, command.symbol, command.client_id, order_id)
-        quantity, price = check_amend(holder, market, record, command, self.mark)
         changes = Changes()
         changes.subject = record
+        if record.waiting:
+            self._stops.amend(market, record, command)
+            record.updated_ns = now_ns
+            changes.touch(record)
+            return self._settle(changes)
+        quantity, price = check_amend(holder, market, record, command, self.mark)
         changes.touch(record)
         keeps_place = price == record.price and quantity < record.quantity
         record.updated_ns = now_ns
@@ -316,7 +312,16 @@ class MatchingEngine:
         changes = Changes()
         changes.merge(self.on_open(bar.symbol, price, size, now_ns))
         for price, size, taker in trades:
-            changes.merge(self.on_trade(bar.symbol, price, size, taker, now_ns))
+            changes.merge(self.on_way(bar.symbol, price, size, taker, now_ns))
+        return changes
+
+    def on_way(self, symbol: str, price: float, size: float, taker: Side, now_ns: int) -> Changes:
+        """A trade that the market has come to step by step: what waits for a price in between is met there."""
+        market, changes = self._market(symbol), Changes()
+        for level in self._stops.between(market, price):
+            market.external.traded(level, taker)
+            changes.merge(self.liquidate(now_ns, symbol))
+        changes.merge(self.on_trade(symbol, price, size, taker, now_ns))
         return changes
 
     def on_mark(self, symbol: str, price: Decimal) -> None:
@@ -324,16 +329,17 @@ class MatchingEngine:
         self._market(symbol).marked = price
 
     def liquidate(self, now_ns: int, symbol: str) -> Changes:
-        """Close what accounts that hold the perpetual ``symbol`` can't carry any more (see ``Liquidator``).
+        """Meet the stops of ``symbol`` at its prices of now, then close out who can't carry it (see ``Liquidator``).
 
         Called by every trade; to be called where the mark moves otherwise.
         """
         market = self._market(symbol)
-        if not market.instrument.maintenance_rate or market.silent:
+        if market.silent or not (market.instrument.maintenance_rate or market.stops):
             return NOTHING
-        changes = Changes()
+        changes, margined = Changes(), market.instrument.maintenance_rate > 0
+        self._stops.meet(market, now_ns, changes)
         for account in self.accounts.values():
-            if self._liquidator.failing(account, market, self._matcher.execution_count):
+            if margined and self._liquidator.failing(account, market, self._matcher.execution_count):
                 self._close_out(account, now_ns, changes)
         return self._settle(changes) if changes else NOTHING
 
@@ -350,9 +356,9 @@ class MatchingEngine:
         return low, high
 
     def carries(self, symbol: str, low: float, high: float) -> bool:
-        """Whether it is sure that nothing is liquidated while ``symbol`` is traded from ``low`` to ``high``."""
+        """Whether it is sure that nothing is met or liquidated while ``symbol`` is traded from ``low`` to ``high``."""
         lowest, highest = self.carried(symbol)
-        return lowest < low and high < highest
+        return not self._market(symbol).stops and lowest < low and high < highest
 
     def _close_out(self, account: Account, now_ns: int, changes: Changes) -> None:
         """Cancel the account's orders for perpetuals, then close its positions until the rest can be carried."""
@@ -392,12 +398,7 @@ class MatchingEngine:
         """
         market = self._market(symbol)
         instrument = market.instrument
-        if instrument.kind is not ContractKind.BINARY_EVENT or not 0 <= value <= instrument.contract_value:
-            raise OrderRejectedError(
-                Reject.PARAMETER,
-                f"expected an event contract and 0 to {instrument.contract_value}, found {instrument.kind.value} "
-                f"{symbol} and {value}",
-            )
+        check_outcome(instrument, value)
         changes = Changes()
         for record in [r for orders in self._open.values() for r in orders.values() if r.symbol == symbol]:
             self._matcher.close(market, record, OrderStatus.CANCELLED, reasons.SETTLED, now_ns, changes)
@@ -446,8 +447,9 @@ class MatchingEngine:
         known = sorted(orders, key=lambda record: record.created_ns)
         for record in known:
             self._admit(record)
-        for record in sorted((r for r in known if r.resting), key=lambda r: r.sequence):
-            self._market(record.symbol).rest(record)
+        for record in sorted((r for r in known if r.resting or r.waiting), key=lambda r: r.sequence):
+            market = self._market(record.symbol)
+            (market.wait if record.waiting else market.rest)(record)
         self._reserve_again(known)
 
     def _reserve_again(self, known: list[OrderRecord]) -> None:

@@ -19,8 +19,8 @@ class Market:
     ``external_quantity`` and ``external_cash`` are what the external market has gained
     from our accounts: with them quantity and cash of all sides add up to nothing.
     ``working`` are the open orders by account where positions are paid for; ``marked`` is the
-    venue's own mark price, where it has one. While it is ``silent`` there is no price to trade at: orders
-    are ``waiting`` for the next one.
+    venue's own mark price, where it has one; ``stops`` are the orders whose trigger has not been met.
+    While it is ``silent`` there is no price to trade at: orders are ``waiting`` for the next one.
     """
 
     def __init__(self, instrument: Instrument, depth: DepthModel | None) -> None:
@@ -33,6 +33,7 @@ class Market:
         self.paid = is_paid(instrument)
         self.working: dict[str, dict[str, OrderRecord]] = {}
         self.marked = ZERO
+        self.stops: dict[str, OrderRecord] = {}
         self.silent = False
         self.waiting: dict[str, OrderRecord] = {}
 
@@ -56,6 +57,19 @@ class Market:
 
     def withdraw(self, record: OrderRecord) -> None:
         self.book.side(record.side).remove(record)
+        self.reduce_only.pop(record.id, None)
+
+    def wait(self, record: OrderRecord) -> None:
+        """Keep an order until its trigger is met: it is in no book, and nobody sees it."""
+        record.waiting = True
+        self.stops[record.id] = record
+        if record.reduce_only:
+            self.reduce_only[record.id] = record
+
+    def release(self, record: OrderRecord) -> None:
+        """Its trigger is met, or it has ended without that."""
+        record.waiting = False
+        del self.stops[record.id]
         self.reduce_only.pop(record.id, None)
 
     def mark(self) -> Decimal:

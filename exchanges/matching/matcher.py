@@ -245,6 +245,8 @@ class Matcher:
         if record.resting:
             market.withdraw(record)
             record.resting = False
+        elif record.waiting:
+            market.release(record)
         account = self._accounts[record.account]
         account.reserve(record, ZERO)
         if market.paid:

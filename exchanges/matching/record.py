@@ -8,6 +8,8 @@ from decimal import Decimal
 import msgspec
 
 from exchanges.model.order import Fill, Liquidity, Order, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.trigger import Trigger
+from exchanges.model.venue import PlaceOrder
 
 ZERO = Decimal(0)
 
@@ -42,7 +44,8 @@ class OrderRecord(msgspec.Struct):
     ``sequence`` is its time priority. ``queue_ahead`` is the external quantity that still
     stands before it at its price, ``margin`` what it reserves of the account, ``value`` what its
     fills add up to in the quote currency and ``fee`` in that of the fees, ``due`` its exact fee before rounding
-    (the order's fee is rounded as a whole, not fill by fill); ``resting`` says it is in the book.
+    (the order's fee is rounded as a whole, not fill by fill); ``resting`` says it is in the book, ``waiting`` that its
+    ``trigger`` has not been met yet, ``triggered`` that it has.
     """
 
     account: str
@@ -67,6 +70,9 @@ class OrderRecord(msgspec.Struct):
     margin: Decimal = ZERO
     resting: bool = False
     due: Decimal = ZERO
+    trigger: Trigger | None = None
+    waiting: bool = False
+    triggered: bool = False
 
     @property
     def open(self) -> Decimal:
@@ -94,7 +100,34 @@ class OrderRecord(msgspec.Struct):
             average_price=self.average_price,
             reason=self.reason,
             updated_ns=self.updated_ns,
+            trigger=self.trigger,
+            triggered=self.triggered,
         )
+
+
+def record_of(
+    account: str, command: PlaceOrder, quantity: Decimal, order_id: str, sequence: int, now_ns: int
+) -> OrderRecord:
+    """An order that the engine takes, before anything has happened to it."""
+    at_market = command.type is OrderType.MARKET
+    in_force = command.time_in_force
+    return OrderRecord(
+        account=account,
+        id=order_id,
+        client_id=command.client_id,
+        symbol=command.symbol,
+        side=command.side,
+        type=command.type,
+        quantity=quantity,
+        price=None if at_market else command.price,
+        time_in_force=TimeInForce.IOC if at_market and in_force is TimeInForce.GTC else in_force,
+        reduce_only=command.reduce_only,
+        created_ns=now_ns,
+        updated_ns=now_ns,
+        sequence=sequence,
+        trigger=command.trigger,
+        waiting=command.trigger is not None,
+    )
 
 
 class Execution(msgspec.Struct, frozen=True):

@@ -28,6 +28,8 @@ class Reject(enum.StrEnum):
     REDUCE_ONLY = "reduce_only"
     TOO_MANY_ORDERS = "too_many_orders"
     UNCHANGED = "unchanged"
+    TRIGGER = "trigger"
+    """A stop that is through the market already."""
 
 
 class OrderRejectedError(BigwheelError):

@@ -1,8 +1,9 @@
 """How an approved intent is to be carried out: as one order, or as several over time.
 
 A flow says what is wanted of the market; the exchange connection makes the orders. Prices are
-in the quote currency, quantities in base units, times in nanoseconds. Every stop and trigger is
-watched by the connection itself, none rests at the venue: it needs the connection to run.
+in the quote currency, quantities in base units, times in nanoseconds. A stop rests at the venue where
+that has orders for it (``Instrument.stops``); every other one, and every trigger, is watched by the
+connection itself and needs it to run.
 """
 
 from __future__ import annotations
@@ -13,34 +14,12 @@ from decimal import Decimal
 import msgspec
 
 from exchanges.model.order import Side
+from exchanges.model.trigger import Direction as Direction
+from exchanges.model.trigger import Source as Source
+from exchanges.model.trigger import Trigger as Trigger
 
 SECOND = 1_000_000_000
 _LONGEST_NS = 90 * 86_400 * SECOND
-
-
-class Source(enum.StrEnum):
-    """The price a trigger looks at. ``MARK`` is what a perpetual is settled by."""
-
-    LAST = "last"
-    BID = "bid"
-    ASK = "ask"
-    MARK = "mark"
-
-
-class Direction(enum.StrEnum):
-    """``ABOVE`` is met at the price and above it, ``BELOW`` at the price and below it."""
-
-    ABOVE = "above"
-    BELOW = "below"
-
-
-class Trigger(msgspec.Struct, frozen=True):
-    """A price to wait for. ``symbol`` is empty for the flow's own; another must be of the same venue."""
-
-    direction: Direction
-    price: Decimal
-    source: Source = Source.LAST
-    symbol: str = ""
 
 
 class Chase(msgspec.Struct, frozen=True, tag="chase", tag_field="kind"):
@@ -100,8 +79,9 @@ class Conditional(msgspec.Struct, frozen=True, tag="conditional", tag_field="kin
 class Bracket(msgspec.Struct, frozen=True, tag="bracket", tag_field="kind"):
     """An entry, and exits for what it got: at ``take_profit``, at ``stop_loss``, or ``trail`` behind the best price.
 
-    At least one of them. One exit works at a time, for what is left of the position: a stop that is met
-    first cancels the limit order at ``take_profit``, and sells what that had not. Stops look at the last price.
+    At least one of them. The stop rests at the venue where that has orders for it; whichever exit is met takes the
+    other away, and a stop sells what the limit order at ``take_profit`` had not. Stops look at the last price, or at
+    what the venue's own look at.
     """
 
     take_profit: Decimal | None = None

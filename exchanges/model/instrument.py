@@ -8,6 +8,7 @@ from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, ROUND_UP, Decimal
 import msgspec
 
 from exchanges.model.order import Liquidity, Side
+from exchanges.model.trigger import StopOrders
 from runtime.message import Message
 
 _ONE = Decimal(1)
@@ -70,7 +71,8 @@ class Instrument(Message):
     ``maintenance_rate`` is the maintenance margin of a perpetual, a fraction of the position's value at the
     mark price; 0 where it is not known, and then nothing is liquidated. ``maintenance_tiers`` are the higher
     rates of larger positions, ascending. The initial margin is the position's value over the account's
-    leverage, of ``max_leverage`` at most.
+    leverage, of ``max_leverage`` at most. ``stops`` is what the venue has of orders that wait there for a price,
+    ``None`` where it has none.
     """
 
     symbol: str
@@ -100,6 +102,7 @@ class Instrument(Message):
     fee_told: bool = True
     maintenance_rate: Decimal = Decimal(0)
     maintenance_tiers: tuple[MarginTier, ...] = ()
+    stops: StopOrders | None = None
 
     @property
     def steepest(self) -> Decimal:

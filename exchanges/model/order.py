@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from decimal import Decimal
 
+from exchanges.model.trigger import Trigger
 from runtime.message import Message
 
 
@@ -64,7 +65,8 @@ class Order(Message):
     """An order as we know it. ``price`` is ``None`` for market orders.
 
     ``client_id`` is ours, derived from signal, leg and attempt; ``venue_id`` is the venue's,
-    empty until it is known. ``filled`` and ``average_price`` are cumulative.
+    empty until it is known. ``filled`` and ``average_price`` are cumulative. An order with a
+    ``trigger`` waits at the venue until that is met (``triggered``), and is a common one from then on.
     """
 
     client_id: str
@@ -81,6 +83,8 @@ class Order(Message):
     average_price: Decimal = Decimal(0)
     reason: str = ""
     updated_ns: int = 0
+    trigger: Trigger | None = None
+    triggered: bool = False
 
     @property
     def remaining(self) -> Decimal:

@@ -14,6 +14,7 @@ from exchanges.model.instrument import Instrument
 from exchanges.model.market import Bar
 from exchanges.model.order import Fill, Order, OrderType, Side, TimeInForce
 from exchanges.model.position import Balance
+from exchanges.model.trigger import Trigger
 from runtime.lanes import Lane
 from runtime.message import Message
 
@@ -40,6 +41,8 @@ class Command(Message):
 
 
 class PlaceOrder(Command):
+    """A new order; with a ``trigger`` it waits at the venue until that is met, where ``Instrument.stops`` says so."""
+
     client_id: str
     symbol: str
     side: Side
@@ -48,13 +51,17 @@ class PlaceOrder(Command):
     price: Decimal | None = None
     time_in_force: TimeInForce = TimeInForce.GTC
     reduce_only: bool = False
+    trigger: Trigger | None = None
 
 
 class AmendOrder(Command):
+    """Changes what is given; ``trigger_price`` is that of an order that still waits for it."""
+
     client_id: str
     symbol: str
     quantity: Decimal | None = None
     price: Decimal | None = None
+    trigger_price: Decimal | None = None
 
 
 class CancelOrder(Command):

@@ -158,7 +158,7 @@ class PaperBooks:
 
     def walk(self, symbol: str, price: float, size: float, taker: Side) -> Changes:
         """Move the market to a price on a bar's way."""
-        return self._apply(self.engine.on_trade(symbol, price, size, taker, self.now_ns()))
+        return self._apply(self.engine.on_way(symbol, price, size, taker, self.now_ns()))
 
     def end_bar(self, bar: Bar) -> None:
         """Note a bar that has been walked."""
@@ -166,12 +166,12 @@ class PaperBooks:
         self._prices[bar.symbol] = self.engine.markets[bar.symbol].external.last_price
 
     def resting(self, symbol: str) -> bool:
-        """Whether an order of ours is in the book."""
-        book = self.engine.markets[symbol].book
-        return bool(book.bids or book.asks)
+        """Whether an order of ours is in the book or waits for a price."""
+        market = self.engine.markets[symbol]
+        return bool(market.book.bids or market.book.asks or market.stops)
 
     def barred(self, symbol: str) -> bool:
-        """Whether bars are all that was heard about ``symbol``, and no order of ours rests in it."""
+        """Whether bars are all that was heard about ``symbol``, and no order of ours rests or waits in it."""
         return self._seen.get(symbol) == {Bar} and not self.resting(symbol)
 
     def pass_bars(self, symbol: str, moves: Sequence[MarketData | float]) -> None:

@@ -49,6 +49,8 @@ class PaperCommands(CommandRunner):
         counters: See ``CommandRunner``.
     """
 
+    stops = True
+
     def __init__(
         self,
         books: PaperBooks,

@@ -11,7 +11,7 @@ from runtime.behavior import Context
 from runtime.journal.memory import Shelf
 from runtime.message import Message
 from runtime.simulation.disk import SnapshotStore
-from runtime.simulation.faults import FaultPlan
+from runtime.simulation.faults import SECOND, FaultPlan
 from runtime.simulation.network import Network
 from runtime.simulation.occurrences import Occurrences
 from runtime.simulation.process import HostSpec, Process
@@ -114,6 +114,7 @@ class World:
         self.crashes: Counter[str] = Counter()
         self.history: deque[tuple[int, str, Message | None]] = deque(maxlen=trace)
         self._milestone = 0
+        self._held: set[str] = set()
         self._zombies: dict[Process, None] = {}
         self._failure: SimulationFailure | None = None
         self._chance = random.Random(f"global {seed}").getstate()
@@ -202,6 +203,16 @@ class World:
         for zombie in list(self._zombies):
             self._wake(zombie)
 
+    def hold(self, name: str) -> None:
+        """End a host that is to stay down until it is let go."""
+        self._held.add(name)
+        if self.processes[name].alive:
+            self.processes[name].die("held down")
+
+    def release(self, name: str) -> None:
+        """Let a host start again."""
+        self._held.discard(name)
+
     def close(self) -> None:
         """The run is over: every process ends, and says nothing more."""
         for process in (*self.processes.values(), *self._zombies):
@@ -288,7 +299,9 @@ class World:
     def _start_next(self, process: Process) -> None:
         if self.processes.get(process.name) is not process:
             return
-        if self.supervision is not None and not self.watched(process.name):
+        if process.name in self._held:
+            self.scheduler.after(SECOND // 10, self._start_next, process)
+        elif self.supervision is not None and not self.watched(process.name):
             self.scheduler.at(self.supervision.back_ns(process.name), self._start_next, process)
         else:
             self._start(process.name)

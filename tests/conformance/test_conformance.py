@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from tests.conformance.cases import CASES, Case
+from tests.conformance.cases import Case
 from tests.conformance.desk import Stand, desk
 from tests.conformance.stands import STANDS
+from tests.conformance.stop_cases import CASES
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -16,6 +16,7 @@ from bigwheel.panic import adapter_of
 from conf import load
 from exchanges.interface import Exchange
 from exchanges.model.order import OrderType, Side, TimeInForce
+from exchanges.model.trigger import Direction, Trigger
 from exchanges.model.venue import (
     Command,
     CommandResult,
@@ -114,7 +115,13 @@ def open_something(name: str, store: Path, config: Path) -> VenueState:
     symbol = f"{name}:{native}"
     taking = PlaceOrder("mine-1", symbol, Side.BUY, OrderType.MARKET, D(quantity), None, TimeInForce.IOC)
     resting = PlaceOrder("mine-2", symbol, Side.BUY, OrderType.LIMIT, D(quantity), low, TimeInForce.GTC)
-    return asyncio.run(_state(name, store, config, taking, resting))
+    orders = [taking, resting]
+    if name == "bybit":
+        trigger = Trigger(Direction.BELOW, low)
+        orders.append(
+            PlaceOrder("mine-3", symbol, Side.SELL, OrderType.MARKET, D(quantity), reduce_only=True, trigger=trigger)
+        )
+    return asyncio.run(_state(name, store, config, *orders))
 
 
 def test_a_direct_panic_empties_the_venue_without_a_session(venue: tuple[str, Path]) -> None:
@@ -122,6 +129,7 @@ def test_a_direct_panic_empties_the_venue_without_a_session(venue: tuple[str, Pa
     config = config_of(store, name)
     before = open_something(name, store, config)
     assert before.positions[0].quantity > 0
+    assert sum(order.trigger is not None for order in before.orders) == (name == "bybit")
     answer = bigwheel("panic", "--direct", "--config", config, "--limit", "40")
     assert (answer.status, answer.out.strip()) == (0, f"{name}: clear"), answer
     assert f"{name}: sell" in answer.err

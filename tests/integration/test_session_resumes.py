@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import ray
 
 from actors.messages.learning import FeedbackIssued
 from bigwheel.reruns.report import lines
@@ -22,7 +19,6 @@ from tests.integration.stage import (
     Evidence,
     Json,
     Stage,
-    alive,
     brain_positions,
     made_signals,
     on_stage,
@@ -100,20 +96,6 @@ class History(NamedTuple):
     ended: Evidence
 
 
-def _kill_whole(stage: Stage) -> set[int]:
-    """``kill -9`` every process of the session at once; nobody starts anything again."""
-    assert stage.session is not None
-    pids = set(stage.mine())
-    ray.kill(stage.session.root, no_restart=True)
-    for pid in pids:
-        if alive(pid):
-            os.kill(pid, signal.SIGKILL)
-    until(lambda: not any(alive(pid) for pid in pids), 10, "all processes to be gone")
-    stage.session._lock.free()
-    stage.session = None
-    return pids
-
-
 @pytest.fixture(scope="module")
 def history(ray_session: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     store: Path = tmp_path_factory.mktemp("resumes")
@@ -130,7 +112,7 @@ def history(ray_session: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         first_look = Picture(stage.seen(), stage.venue(), _brains(stage), Evidence(store, stage.venue()))
         stage.trades_on()
         killed_venue = stage.venue()
-        killed = _kill_whole(stage)
+        killed = stage.kill_whole()
         made = {symbol: made_signals(store, symbol) for symbol in SYMBOLS}
     with on_stage(_settings(store)) as stage:
         stage.trades_on()

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from bigwheel.simulations.campaign import Tally, campaign, run
+from bigwheel.simulations.outage import Outage
 from bigwheel.simulations.scenarios import simulate
 from bigwheel.simulations.script import Script
 
@@ -51,6 +52,17 @@ def test_flows_stay_within_their_approvals_and_end_whatever_fails() -> None:
     found = tally("flows", range(FLOW_SEEDS))
     assert [outcome.failure for outcome in found.failed] == []
     assert not found.runs or found.records["FlowEnded"] > FLOW_SEEDS
+
+
+@pytest.mark.timeout(600)
+def test_stops_at_the_venue_protect_what_is_held_while_the_connection_is_down() -> None:
+    stopped = 0
+    for seed in range(FLOW_SEEDS):
+        outcome, outage = simulate(Script("outage", seed))
+        assert outcome.failure == ""
+        assert isinstance(outage, Outage)
+        stopped += outage.stopped
+    assert not FLOW_SEEDS or stopped > 0
 
 
 @pytest.mark.timeout(600)

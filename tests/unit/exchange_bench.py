@@ -138,6 +138,7 @@ class World:
 
     def __init__(self) -> None:
         self.settings = msgspec.structs.replace(SETTINGS, reconcile_ns=3 * SECOND, symbols=(BTC,))
+        self.rules = make_instrument(BTC)
         self.brain = ExchangeBrain(self.settings)
         self.ctx = FakeContext(EXCHANGE, journal=False)
         self.journal: list[Message] = []
@@ -158,7 +159,7 @@ class World:
     def begin(self, *, restored: bool = False) -> None:
         self.run(Started(self.ctx.epoch, restored))
         self.subscribe()
-        instruments = InstrumentsReport((make_instrument(BTC),))
+        instruments = InstrumentsReport((self.rules,))
         self.inbox.extend([instruments, StreamStatus("public", True), StreamStatus("private", True)])
 
     def subscribe(self) -> None:
@@ -282,9 +283,11 @@ class World:
             command.reduce_only,
             OrderStatus.OPEN,
             f"v-{command.client_id}",
+            trigger=command.trigger,
         )
         self._answer(command, Outcome.UNKNOWN if fault == "lost_after" else Outcome.ACCEPTED)
         share = {"rest": D(0), "half": command.quantity / 2}.get(fault, command.quantity)
+        share = D(0) if command.trigger is not None else share
         if share:
             self.fill(command.client_id, share)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
+
 from actors.bus.brain import BusBrain
 from actors.exchange.brain import KINDS
 from actors.messages.orders import Filled, FlowEnded, LegPlanned
@@ -13,12 +15,13 @@ from actors.risk.settings import RiskSettings
 from actors.risk.sizing import Plan
 from exchanges.model.flow import Flow, protects
 from exchanges.model.order import Order, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.trigger import StopOrders
 from exchanges.model.venue import AmendOrder, CancelOrder, Command, CommandResult, Outcome, PlaceOrder
 from runtime.lifecycle import CaughtUp, PeerUp, Started
 from runtime.message import Message
 from strategies.signal import Signal
 from tests.unit.brain_context import SECOND, FakeContext
-from tests.unit.brain_samples import EXCHANGE, make_signal, make_trade
+from tests.unit.brain_samples import BTC, EXCHANGE, make_instrument, make_signal, make_trade
 from tests.unit.exchange_bench import World
 
 D = Decimal
@@ -30,10 +33,12 @@ class FlowWorld(World):
 
     ``places`` are the client ids of every order that left, in order; ``refuse_amends`` makes the venue
     refuse amendments. While ``bus_down`` nothing reaches the bus. The next cancel comes after a fill of ``beaten``.
+    With ``stops`` the venue has orders that wait for a price, which is the venue's own ``market``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stops: StopOrders | None = None) -> None:
         super().__init__()
+        self.rules, self.market = make_instrument(BTC, stops=stops), D(100)
         self.hub, self.hub_ctx, self.read = BusBrain(), FakeContext("bus"), 0
         self.hub_ctx.now = self.ctx.now
         self.hub_ctx.start(self.hub, caught_up=0)
@@ -86,8 +91,22 @@ class FlowWorld(World):
         self._tell_bus(Withdraw(signal.id, signal.symbol, signal.strategy, "test"), name)
 
     def price(self, price: float) -> None:
+        """The market moves, and the connection sees it."""
+        self.moves(price)
         self.ticks += 1
         self.run(make_trade(price, ts=self.ctx.now, seq=self.ticks))
+
+    def moves(self, price: float) -> None:
+        """The market moves, and only the venue sees it: what waits there is met."""
+        self.market = D(str(price))
+        for order in list(self.orders.values()):
+            waits = order.trigger is not None and not order.triggered and not order.status.final
+            if waits and order.trigger.reached(self.market):
+                self.ctx.now += 1
+                self._update(order, triggered=True, updated_ns=self.ctx.now)
+                self.fill(order.client_id, order.remaining)
+                if not self.orders[order.client_id].status.final:
+                    self._update(self.orders[order.client_id], status=OrderStatus.CANCELLED)
 
     def settle(self, nanoseconds: int, step: int = 250 * MS) -> None:
         """Let everything arrive while time passes."""
@@ -169,9 +188,12 @@ class FlowWorld(World):
 
     def _place(self, command: PlaceOrder) -> None:
         self.places.append(command)
-        rests = command.type is OrderType.LIMIT and command.time_in_force is not TimeInForce.IOC
-        if rests and not self.plan:
-            self.plan.append("rest")
+        waits = command.trigger is not None
+        rests = waits or (command.type is OrderType.LIMIT and command.time_in_force is not TimeInForce.IOC)
+        if rests and (not self.plan or (waits and self.plan[0] in ("fill", "half"))):
+            self.plan.appendleft("rest")
+        if command.trigger is not None and command.trigger.reached(self.market):
+            self.plan.appendleft("rejected")
         super()._place(command)
         order = self.orders.get(command.client_id)
         if order is not None and not rests and not order.status.final:
@@ -189,18 +211,23 @@ class FlowWorld(World):
 
     def _amend(self, command: AmendOrder) -> None:
         self.amends.append(command)
-        order = self.orders.get(command.client_id)
-        if order is None or order.status.final or self.refuse_amends:
+        order, trigger = self.orders.get(command.client_id), None
+        if order is not None and order.trigger is not None and command.trigger_price is not None:
+            trigger = msgspec.structs.replace(order.trigger, price=command.trigger_price)
+        through = trigger is not None and trigger.reached(self.market)
+        if order is None or order.status.final or self.refuse_amends or through:
             answer = CommandResult("AmendOrder", command.client_id, command.symbol, Outcome.REJECTED, "110001")
         else:
             self.ctx.now += 1
-            self._update(order, price=command.price, updated_ns=self.ctx.now)
+            asked = {"price": command.price, "quantity": command.quantity, "trigger": trigger}
+            given = {name: value for name, value in asked.items() if value is not None}
+            self._update(order, updated_ns=self.ctx.now, **given)
             answer = CommandResult("AmendOrder", command.client_id, command.symbol, Outcome.ACCEPTED)
         self.inbox.append(answer)
 
 
-def make_flow_world() -> FlowWorld:
-    world = FlowWorld()
+def make_flow_world(stops: StopOrders | None = None) -> FlowWorld:
+    world = FlowWorld(stops)
     world.start()
     return world
 

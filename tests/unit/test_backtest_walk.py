@@ -66,6 +66,19 @@ def test_a_stop_is_met_within_the_bar_at_its_price(tmp_path: Path) -> None:
     assert fills(run(tmp_path, entering(bracket()), rows)) == [("buy", 100.0, 2), ("sell", 99.0, 3)]
 
 
+@pytest.mark.parametrize("shape", [("102", "99", None), (None, "99", None), (None, None, "1.5")])
+def test_a_stop_is_met_at_the_same_price_whether_it_rests_at_the_venue_or_is_watched_here(
+    tmp_path: Path, shape: tuple[str | None, str | None, str | None]
+) -> None:
+    rows = [FLAT, FLAT, FLAT, (100.0, 100.5, 98.0, 100.2), FLAT]
+    found = []
+    for native in (True, False):
+        told = {**FREE, "exchange": {"bybit": {"native_stops": native}}}
+        found.append(fills(run(tmp_path, entering(bracket(*shape)), rows, config=told)))
+    assert found[0] == found[1]
+    assert [side for side, _, _ in found[0]] == ["buy", "sell"]
+
+
 def test_a_stop_of_a_short_position_is_met_on_the_way_up(tmp_path: Path) -> None:
     rows = [FLAT, FLAT, FLAT, (100.0, 102.0, 99.9, 100.2), FLAT]
     result = run(tmp_path, entering(bracket("98", "101"), "sell"), rows)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exchanges.bybit import wire
+from exchanges.bybit import requests, wire
 from exchanges.bybit.books import OrderBook
 from exchanges.bybit.parser import Parser
 from exchanges.bybit.settings import BybitMode, BybitSettings
@@ -19,6 +19,7 @@ from exchanges.bybit.symbols import SymbolError, coins, full, native
 from exchanges.model.instrument import ContractKind
 from exchanges.model.market import Bar, Book, Quote, Ticker, Trade
 from exchanges.model.order import Liquidity, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.trigger import Direction, Source, Trigger
 from exchanges.model.venue import (
     BalanceReport,
     FillReport,
@@ -293,26 +294,72 @@ def test_a_book_of_deltas_is_the_book_of_their_last_sizes(changes: list[tuple[in
 
 def test_an_order_leaves_as_the_venue_wants_it() -> None:
     limit = PlaceOrder("c", "bybit:BTCUSDT", Side.SELL, OrderType.LIMIT, D("1E-3"), D("6.18E4"), TimeInForce.IOC, True)
-    assert wire.place_request(limit) == {
+    assert requests.place_request(limit) == {
         "category": "linear", "symbol": "BTCUSDT", "side": "Sell", "orderType": "Limit", "qty": "0.001",
         "price": "61800", "timeInForce": "IOC", "orderLinkId": "c", "reduceOnly": True, "positionIdx": 0,
     }  # fmt: skip
     market = PlaceOrder("c", "bybit:BTCUSDT", Side.BUY, OrderType.MARKET, D(1))
-    assert "price" not in wire.place_request(market)
+    assert "price" not in requests.place_request(market)
     with pytest.raises(wire.WireError, match="expected a price"):
-        wire.place_request(msgspec.structs.replace(limit, price=None))
+        requests.place_request(msgspec.structs.replace(limit, price=None))
+
+
+def test_a_stop_leaves_as_a_conditional_order_of_a_perpetual() -> None:
+    trigger = Trigger(Direction.BELOW, D("6E4"), Source.MARK)
+    stop = PlaceOrder("c", "bybit:BTCUSDT", Side.SELL, OrderType.MARKET, D(1), reduce_only=True, trigger=trigger)
+    assert requests.place_request(stop) == {
+        "category": "linear", "symbol": "BTCUSDT", "side": "Sell", "orderType": "Market", "qty": "1",
+        "orderLinkId": "c", "reduceOnly": True, "positionIdx": 0, "triggerPrice": "60000", "triggerDirection": 2,
+        "triggerBy": "MarkPrice",
+    }  # fmt: skip
+    rising = msgspec.structs.replace(stop, trigger=Trigger(Direction.ABOVE, D(7)))
+    assert (requests.place_request(rising)["triggerDirection"], requests.place_request(rising)["triggerBy"]) == (
+        1,
+        "LastPrice",
+    )
+    for wrong in (
+        msgspec.structs.replace(stop, symbol="bybit:BTCUSDT.SPOT"),
+        msgspec.structs.replace(stop, trigger=Trigger(Direction.BELOW, D(7), Source.BID)),
+    ):
+        with pytest.raises(wire.WireError, match="expected a perpetual and a trigger on the last or mark price"):
+            requests.place_request(wrong)
+
+
+@pytest.mark.parametrize(
+    ("status", "ours", "triggered"),
+    [
+        ("Untriggered", OrderStatus.OPEN, False),
+        ("Triggered", OrderStatus.OPEN, True),
+        ("New", OrderStatus.OPEN, True),
+        ("Filled", OrderStatus.FILLED, True),
+        ("Cancelled", OrderStatus.CANCELLED, True),
+        ("Deactivated", OrderStatus.CANCELLED, False),
+        ("Rejected", OrderStatus.REJECTED, False),
+    ],
+)
+def test_a_conditional_order_says_what_it_waits_for_and_whether_that_has_come(
+    status: str, ours: OrderStatus, triggered: bool
+) -> None:
+    row = {
+        "symbol": "BTCUSDT", "side": "Sell", "orderType": "Market", "qty": "1", "orderStatus": status,
+        "triggerPrice": "60000", "triggerDirection": 2, "triggerBy": "LastPrice",
+    }  # fmt: skip
+    order = wire.order(row)
+    assert (order.status, order.trigger, order.triggered) == (ours, Trigger(Direction.BELOW, D(60_000)), triggered)
+    plain = wire.order({**row, "triggerPrice": "0.00", "triggerDirection": 0, "triggerBy": ""})
+    assert (plain.trigger, plain.triggered) == (None, False)
 
 
 def test_a_spot_order_says_what_its_quantity_is_and_knows_no_reduce_only() -> None:
     market = PlaceOrder("c", "bybit:BTCUSDT.SPOT", Side.BUY, OrderType.MARKET, D(1))
-    assert wire.place_request(market) == {
+    assert requests.place_request(market) == {
         "category": "spot", "symbol": "BTCUSDT", "side": "Buy", "orderType": "Market", "qty": "1",
         "orderLinkId": "c", "marketUnit": "baseCoin",
     }  # fmt: skip
     with pytest.raises(wire.WireError, match="expected a sale to reduce a spot holding"):
-        wire.place_request(msgspec.structs.replace(market, reduce_only=True))
+        requests.place_request(msgspec.structs.replace(market, reduce_only=True))
     sale = PlaceOrder("c", "bybit:BTCUSDT.SPOT", Side.SELL, OrderType.LIMIT, D(1), D(9), reduce_only=True)
-    assert not {"reduceOnly", "positionIdx", "marketUnit"} & set(wire.place_request(sale))
+    assert not {"reduceOnly", "positionIdx", "marketUnit"} & set(requests.place_request(sale))
 
 
 def test_symbols_name_the_category_and_nothing_else_passes() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ from exchanges.model.flow import (
     protects,
 )
 from exchanges.model.order import Side
+from exchanges.model.trigger import StopOrders
 from runtime.lifecycle import Stopping
 from tests.unit.brain_context import SECOND
 from tests.unit.brain_samples import BTC
@@ -117,21 +119,28 @@ def interfere(world: FlowWorld, action: str, value: int, number: int) -> None:
 
 
 def check(world: FlowWorld) -> None:
-    """At every moment: nothing beyond an approval, no client id twice, exits within what was entered."""
+    """At every moment: nothing beyond an approval, no client id twice, exits within what was entered.
+
+    Of exits that stand side by side each stays within that on its own.
+    """
     assert world.duplicates == []
     for signal in world.signals:
-        book = [order for order in world.legs(signal) if order.side is signal.side]
-        most = sum((order.filled if order.status.final else order.quantity for order in book), D(0))
-        assert most <= D("1.003")
-        assert signal.reduce_only or world.filled(signal, signal.side.opposite) <= world.filled(signal, signal.side)
+        for stands in (True, False):
+            legs = [order for order in world.legs(signal) if (order.trigger is not None) is stands]
+            book = [order for order in legs if order.side is signal.side]
+            most = sum((order.filled if order.status.final else order.quantity for order in book), D(0))
+            assert most <= D("1.003")
+            closed = sum((order.filled for order in legs if order.side is not signal.side), D(0))
+            assert signal.reduce_only or closed <= world.filled(signal, signal.side)
 
 
+@pytest.mark.parametrize("stops", [None, StopOrders(), StopOrders(beside=False, amend=False)])
 @settings(max_examples=150, deadline=None)
 @given(ACTIONS)
 def test_whatever_happens_no_flow_exceeds_its_approval_and_each_ends_with_exact_sums(
-    actions: list[tuple[str, int | str]],
+    stops: StopOrders | None, actions: list[tuple[str, int | str]]
 ) -> None:
-    world = make_flow_world()
+    world = make_flow_world(stops)
     for number, (action, value) in enumerate(actions):
         act(world, action, value, number)
         check(world)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.exchange.flows import exits
 from actors.exchange.flows.entries import next_entry
-from actors.exchange.flows.moves import Cancel, End, LegView, Move, Send, View
+from actors.exchange.flows.moves import Cancel, End, LegView, Move, Send, StopTerms, View
 from actors.exchange.flows.prices import Prices
 from actors.exchange.flows.rules import next_move
 from actors.exchange.flows.state import FlowState, Stop
@@ -35,6 +36,7 @@ from exchanges.model.flow import (
     protects,
 )
 from exchanges.model.order import Order, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.trigger import StopOrders
 from tests.unit.brain_context import SECOND, START_NS
 from tests.unit.brain_samples import BTC, make_instrument, make_trade
 
@@ -169,6 +171,81 @@ def test_a_stop_that_is_met_first_takes_the_other_exit_away(last: str, kind: str
         assert isinstance(move, Send)
         left = D("0.5") if last == "part_cancelled" else D(1)
         assert (move.role, move.type, move.quantity) == (Role.STOP, OrderType.MARKET, left)
+
+
+GUARDED = """
+                none    open    filled  cancelled
+none            send    send    end     send
+pending         send    wait    cancel  send
+sent            send    wait    cancel  send
+unknown         send    wait    cancel  send
+open            send    wait    cancel  send
+partial         send    cancel  cancel  send
+filled          end     cancel  end     end
+cancelled       send    send    end     send
+part_cancelled  send    cancel  end     send
+rejected        send    send    end     send
+expired         send    send    end     send
+never_reached   send    send    end     send
+unsent          send    send    end     send
+"""
+"""The stop at the venue (rows) and what takes profit beside it (columns), both two seconds old: what is next."""
+GUARDED_ROWS = [line.split() for line in GUARDED.strip().splitlines()]
+PAIRS = [(row[0], take, row[1 + place]) for row in GUARDED_ROWS[1:] for place, take in enumerate(GUARDED_ROWS[0])]
+TERMS = StopTerms(StopOrders(), 2 * SECOND, SECOND, D("0.05"))
+
+
+def guarded(stop: str, take: str, **changes: Any) -> View:
+    """The exits of a bracket at a venue with stop orders."""
+    view = view_of("exits", "none", stop_terms=TERMS, **changes)
+    for name, role in ((stop, Role.STOP), (take, Role.TAKE)):
+        if name != "none":
+            made = leg(view.frame, name, role, D(1))
+            trigger = Trigger(Direction.BELOW, D(80)) if role is Role.STOP else None
+            view.legs.append(made._replace(order=msgspec.structs.replace(made.order, trigger=trigger)))  # type: ignore[attr-defined]
+    left = max(D(1) - sum((each.executed for each in view.of(Role.STOP, Role.TAKE)), D(0)), D(0))
+    return view._replace(closable=left, reducible=left)
+
+
+def test_the_table_of_two_exits_has_every_state_of_a_stop() -> None:
+    assert [row[0] for row in GUARDED_ROWS[1:]] == [row[0] for row in ROWS[1:]]
+
+
+@pytest.mark.parametrize(("stop", "take", "expected"), PAIRS)
+def test_what_follows_a_stop_at_the_venue_and_what_takes_profit_beside_it(stop: str, take: str, expected: str) -> None:
+    move = next_move(guarded(stop, take))
+    assert name_of(move) == expected
+    if isinstance(move, Send) and stop in ("none", "cancelled", "rejected", "never_reached", "unsent"):
+        assert (move.role, move.trigger) == (Role.STOP, Trigger(Direction.BELOW, D(80)))
+    elif isinstance(move, Send):
+        assert (move.role, move.trigger) == (
+            (Role.STOP, Trigger(Direction.BELOW, D(80))) if stop not in OPEN else (Role.TAKE, None)
+        )
+
+
+@pytest.mark.parametrize(("stop", "take", "_expected"), PAIRS)
+def test_a_stop_that_is_met_leaves_the_venue_its_time_and_then_goes_from_here(
+    stop: str, take: str, _expected: str
+) -> None:
+    for waited, patient in ((SECOND, True), (3 * SECOND, False)):
+        view = guarded(stop, take)
+        exits.fire(view.flow, "met", view.now - waited)
+        move = next_move(view)
+        works = stop in OPEN
+        if take == "filled" or stop == "filled":
+            assert name_of(move) == ("cancel" if works or take == "open" else "end")
+        elif take == "open":
+            assert move == Cancel("bw-SIG-2-0", move.reason)  # type: ignore[union-attr]
+        elif works:
+            assert name_of(move) == ("wait" if patient else "cancel")
+        else:
+            assert isinstance(move, Send) and (move.type, move.trigger) == (OrderType.MARKET, None)
+
+
+@pytest.mark.parametrize("stop", [row[0] for row in ROWS[1:]])
+def test_while_trading_is_halted_nothing_is_sent_and_a_stop_at_the_venue_is_let_be(stop: str) -> None:
+    view = guarded(stop, "none", trading=TradingState.HALTED)
+    assert name_of(next_move(view)) == ("end" if stop == "filled" else "wait")
 
 
 @settings(max_examples=150, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 import requests
 import urllib3
@@ -14,8 +15,9 @@ from exchanges.fields import WireError
 from exchanges.hyperliquid import wire
 from exchanges.hyperliquid.cloids import Cloids
 from exchanges.hyperliquid.failures import ActionRefused, Garbage, HttpRefusal, OrderRefused, classify, rejected
-from exchanges.model.order import Liquidity, OrderStatus, Side, TimeInForce
-from exchanges.model.venue import Outcome
+from exchanges.model.order import Liquidity, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.trigger import Direction, Source, Trigger
+from exchanges.model.venue import Outcome, PlaceOrder
 from tests.unit import hyperliquid_samples as samples
 from tests.unit.hyperliquid_samples import CLIENT_ID, NOW_NS, SYMBOL, D
 
@@ -113,6 +115,41 @@ def test_an_order_stands_as_its_status_and_open_size_say(
     assert (order.status, order.filled, order.client_id) == (status, D(filled), CLIENT_ID)
     assert (order.venue_id, order.symbol, order.side, order.price) == ("77738308", SYMBOL, Side.BUY, D(61_800))
     assert order.updated_ns == NOW_NS + 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("told", "kind", "direction"),
+    [
+        ("Stop Market", OrderType.MARKET, Direction.ABOVE),
+        ("Stop Limit", OrderType.LIMIT, Direction.ABOVE),
+        ("Take Profit Market", OrderType.MARKET, Direction.BELOW),
+    ],
+)
+def test_an_order_that_waits_says_for_which_mark_price(told: str, kind: OrderType, direction: Direction) -> None:
+    row = {**samples.OPEN_ORDER, "isTrigger": True, "triggerPx": "63000.0", "orderType": told, "tif": None}
+    waiting = wire.working({**row, "sz": row["origSz"]}, Cloids())
+    assert (waiting.trigger, waiting.triggered, waiting.type) == (
+        Trigger(direction, D(63_000), Source.MARK),
+        False,
+        kind,
+    )
+    assert (waiting.price is None) is (kind is OrderType.MARKET)
+    met = wire.report({**samples.REPORT, "status": "triggered", "order": row}, Cloids())
+    assert (met.triggered, met.status.final) == (True, False)
+
+
+def test_a_stop_leaves_as_a_trigger_order_on_the_mark_price() -> None:
+    trigger = Trigger(Direction.BELOW, D(60_000), Source.MARK)
+    stop = PlaceOrder("c", SYMBOL, Side.SELL, OrderType.MARKET, D("0.03"), reduce_only=True, trigger=trigger)
+    (row,) = wire.place_action(stop, 3, D(59_000), TimeInForce.GTC, "0x" + "0" * 32)["orders"]
+    assert (row["b"], row["p"], row["s"], row["r"]) == (False, "59000", "0.03", True)
+    assert row["t"] == {"trigger": {"isMarket": True, "triggerPx": "60000", "tpsl": "sl"}}
+    rising = msgspec.structs.replace(stop, trigger=Trigger(Direction.ABOVE, D(60_000), Source.MARK))
+    (row,) = wire.place_action(rising, 3, D(59_000), TimeInForce.GTC, "0x" + "0" * 32)["orders"]
+    assert row["t"]["trigger"]["tpsl"] == "tp"
+    with pytest.raises(WireError, match="expected a trigger on the mark price"):
+        last = msgspec.structs.replace(stop, trigger=Trigger(Direction.BELOW, D(60_000)))
+        wire.place_action(last, 3, D(59_000), TimeInForce.GTC, "0x" + "0" * 32)
 
 
 def test_an_open_order_has_its_time_in_force() -> None:

@@ -14,8 +14,10 @@ from actors.messages.signals import ApprovedOrder
 from exchanges.model.flow import Role
 from exchanges.model.instrument import Instrument
 from exchanges.model.order import Order, OrderStatus, OrderType, TimeInForce
+from exchanges.model.trigger import StopOrders, Trigger
 
 _ZERO = Decimal(0)
+_DOUBLINGS = 5
 STOPPING = "stopping"
 """How the reason of a cancel begins that ends a session, not the flow."""
 
@@ -34,6 +36,7 @@ class Send(NamedTuple):
     price: Decimal | None
     time_in_force: TimeInForce
     reason: str
+    trigger: Trigger | None = None
 
 
 class Cancel(NamedTuple):
@@ -42,8 +45,12 @@ class Cancel(NamedTuple):
 
 
 class Amend(NamedTuple):
+    """What is given is asked for, the rest stays as it is."""
+
     client_id: str
-    price: Decimal
+    price: Decimal | None = None
+    quantity: Decimal | None = None
+    trigger_price: Decimal | None = None
 
 
 class End(NamedTuple):
@@ -83,8 +90,32 @@ class LegView(NamedTuple):
         return self.lost or (self.final and self.cancelling.startswith(STOPPING))
 
     @property
+    def left(self) -> Decimal:
+        """What it may still fill."""
+        return max(self.order.quantity - self.executed, _ZERO)
+
+    @property
+    def stands(self) -> bool:
+        """It is a stop at the venue, whether it waits or its price has come."""
+        return self.order.trigger is not None
+
+    @property
+    def settled(self) -> bool:
+        """It works at the venue, and nothing is asked of it."""
+        return self.resting and not self.cancelling and not self.amending
+
+    @property
     def resting(self) -> bool:
         return self.order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED) and not self.final
+
+
+class StopTerms(NamedTuple):
+    """How the connection uses the venue's stop orders; see ``ExchangeSettings``."""
+
+    offered: StopOrders
+    wait_ns: int
+    trail_ns: int
+    trail_step: Decimal
 
 
 class View(NamedTuple):
@@ -106,6 +137,10 @@ class View(NamedTuple):
     tries: int
     exits_rest: bool = True
     """Whether the venue keeps a reduce-only order in its book."""
+    stop_terms: StopTerms | None = None
+    """How stops rest at the venue; ``None`` where all are watched here."""
+    alone: bool = True
+    """Whether nobody else of ours holds or orders the symbol."""
 
     @property
     def frame(self) -> ApprovedOrder:
@@ -156,3 +191,16 @@ def wind_down(legs: Sequence[LegView], stop: Stop) -> Move:
         if not leg.cancelling:
             return Cancel(leg.order.client_id, f"{stop.code}: {stop.detail}" if stop.detail else stop.code)
     return WAIT if working(legs) else End(stop)
+
+
+def too_soon(view: View, tries: list[LegView]) -> bool:
+    """An exit that came to nothing is tried again and again, but ever more slowly; one that we took back is not."""
+    failures = 0
+    for leg in reversed(tries):
+        if leg.executed:
+            break
+        failures += 1
+    last = tries[-1] if tries else None
+    if last is None or last.executed >= last.order.quantity:
+        return False
+    return view.now - last.touched_ns < view.retry_ns << min(max(failures - 1, 0), _DOUBLINGS)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from actors.exchange.admission import Admission, Refusal
 from actors.exchange.execution import Execution
 from actors.exchange.flows import exits
+from actors.exchange.flows.guard import exit_side, resting_level
 from actors.exchange.flows.moves import (
     WAIT,
     Amend,
@@ -16,6 +17,7 @@ from actors.exchange.flows.moves import (
     LegView,
     Move,
     Send,
+    StopTerms,
     View,
     Wait,
     executed,
@@ -235,7 +237,10 @@ class Flows:
             if all(met) if kind.every else any(met):
                 flow.fired = ", ".join(text for text in met if text)
         elif protects(kind) or flow.entered_ns:
-            exits.watch(flow, self._prices, ctx.now)
+            stops = [leg for leg in self._legs(flow) or () if leg.stands] if flow.legs else []
+            if not flow.fired and any(leg.order.triggered for leg in stops):
+                exits.fire(flow, "the venue has met it", ctx.now)
+            exits.watch(flow, self._prices, ctx.now, resting_level(flow, stops))
 
     def _next(self, flow: FlowState, legs: Sequence[LegView], ctx: Context) -> Move:
         instrument = self._state.instruments.get(flow.frame.symbol)
@@ -261,7 +266,8 @@ class Flows:
             self._execution.cancel(tracked, move.reason, ctx)
         elif isinstance(move, Amend):
             flow.moves, flow.moved_ns = flow.moves + 1, ctx.now
-            self._execution.amend(tracked, move.price, ctx)
+            asked = {"price": move.price, "quantity": move.quantity, "trigger_price": move.trigger_price}
+            self._execution.amend(tracked, ctx, **asked)
         return True
 
     def _plan(self, flow: FlowState, send: Send, ctx: Context) -> bool:
@@ -283,7 +289,7 @@ class Flows:
         frame = flow.frame
         attempt = sum(leg.number == send.number for leg in flow.legs)
         exit_leg = send.role is not Role.ENTRY
-        side = exits.exit_side(flow) if exit_leg else frame.side
+        side = exit_side(flow) if exit_leg else frame.side
         rests = send.time_in_force in (TimeInForce.GTC, TimeInForce.POST_ONLY)
         order = Order(
             client_order_id(frame.signal_id, send.number, attempt),
@@ -294,6 +300,7 @@ class Flows:
             send.price,
             send.time_in_force,
             frame.reduce_only or exit_leg,
+            trigger=send.trigger,
         )
         return LegPlanned(
             frame.signal_id,
@@ -356,7 +363,26 @@ class Flows:
             settings.leg_retry_ns,
             settings.leg_tries,
             settings.exits_rest,
+            self._stop_terms(instrument),
+            self._alone(flow),
         )
+
+    def _alone(self, flow: FlowState) -> bool:
+        """Whether nobody else of ours holds or orders its symbol."""
+        state, frame = self._state, flow.frame
+        others = (each.frame for each in state.flows.values() if each is not flow)
+        held = (key.partition("|") for key in state.shares)
+        return not (
+            any(other.symbol == frame.symbol for other in others)
+            or any(symbol == frame.symbol and name != frame.strategy for name, _, symbol in held)
+            or any(each.symbol == frame.symbol and each.signal_id != frame.signal_id for each in state.active.values())
+        )
+
+    def _stop_terms(self, instrument: Instrument) -> StopTerms | None:
+        settings, offered = self._settings, instrument.stops
+        if offered is None or not settings.native_stops:
+            return None
+        return StopTerms(offered, settings.stop_wait_ns, settings.trail_ns, settings.trail_step)
 
     def _legs(self, flow: FlowState) -> list[LegView] | None:
         """Its orders; ``None`` if one is not known any more, without which nothing may be sent."""
@@ -369,12 +395,21 @@ class Flows:
         frame = flow.frame
         if not protects(frame.flow) and not flow.entered_ns:
             return _ZERO, _ZERO
-        sign = -exits.exit_side(flow).sign
+        sign = -exit_side(flow).sign
         share = self._ledger.share(frame.strategy, frame.symbol) * sign
         held = max(self._ledger.position(frame.symbol).quantity * sign, _ZERO)
         if flow.own is None:
             flow.own = share > 0
         return (max(share, _ZERO) if flow.own else held), held
+
+    def _at_venue(self, flow: FlowState) -> list[dict[str, str]]:
+        """Its stops that rest at the venue, with or without us."""
+        legs = [leg for leg in self._legs(flow) or () if leg.stands and leg.resting]
+        return [
+            {"client_id": leg.order.client_id, "quantity": str(leg.left), "trigger_price": str(leg.order.trigger.price)}
+            for leg in legs
+            if leg.order.trigger is not None
+        ]
 
     def status(self) -> list[dict[str, object]]:
         """One line for each flow under way."""
@@ -388,6 +423,7 @@ class Flows:
                 "working": len(working(self._legs(flow) or [])),
                 "exits": flow.entered_ns > 0 or protects(flow.frame.flow),
                 "fired": flow.fired,
+                "at_venue": self._at_venue(flow),
                 "stop": flow.stop.code if flow.stop else "",
             }
             for signal_id, flow in self._state.flows.items()
@@ -404,7 +440,7 @@ def _seen(leg: Leg, tracked: TrackedOrder) -> LegView:
         tracked.value,
         tracked.status.final and not tracked.waits_for_fills,
         tracked.cancel_reason,
-        tracked.amending is not None,
+        tracked.amended,
         tracked.amend_refused,
         tracked.touched_ns,
     )

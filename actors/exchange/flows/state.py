@@ -35,7 +35,7 @@ class FlowState(msgspec.Struct):
     ``frame`` is its approval, ``asked`` the client id of a leg the journal was asked for. ``stop``
     ends it, ``entered_ns`` is when its entry had ended and its exits began, 0 before. ``fired`` says which
     trigger was met, ``best`` the best price a trailing stop has seen. ``own`` is whether its exits
-    close the strategy's own share of the position; ``None`` before they began.
+    close the strategy's own share of the position; ``None`` before they began. ``fired_ns`` is when its stop was met.
     """
 
     frame: ApprovedOrder
@@ -49,3 +49,4 @@ class FlowState(msgspec.Struct):
     moves: int = 0
     moved_ns: int = 0
     own: bool | None = None
+    fired_ns: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import NamedTuple
 
-from actors.exchange.flows.exits import stop_level
+from actors.exchange.flows.guard import stop_level
 from actors.exchange.flows.state import FlowState
 from exchanges.model.flow import Bracket, Conditional, Oco, Source, protects
 

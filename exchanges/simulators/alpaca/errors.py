@@ -41,6 +41,7 @@ _ENGINE: dict[Reject, tuple[int, str]] = {
     Reject.INSUFFICIENT_POSITION: (FORBIDDEN, "insufficient qty available for order"),
     Reject.REDUCE_ONLY: (FORBIDDEN, "insufficient qty available for order"),
     Reject.TOO_MANY_ORDERS: (FORBIDDEN, "too many open orders"),
+    Reject.TRIGGER: (UNPROCESSABLE, "stop price is through the market"),
     Reject.UNCHANGED: (UNPROCESSABLE, "no change in order parameters"),
 }
 

@@ -35,6 +35,7 @@ _ENGINE: dict[Reject, tuple[int, str]] = {
     Reject.INSUFFICIENT_MARGIN: (110007, "ab not enough for new order"),
     Reject.REDUCE_ONLY: (110017, "current position is zero, cannot fix reduce-only order qty"),
     Reject.TOO_MANY_ORDERS: (110020, "You have reached the limit of 500 active orders"),
+    Reject.TRIGGER: (PARAMETER, "trigger price invalid"),
     Reject.UNCHANGED: (PARAMETER, "The order remains unchanged as the parameters entered match the existing ones."),
 }
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from exchanges.model.instrument import ContractKind, Instrument, lowest_maintenance
+from exchanges.model.trigger import Source, StopOrders
 from exchanges.simulators.bybit.topics import SPOT_SUFFIX
 from exchanges.simulators.errors import SimulatorError
 from exchanges.simulators.steps import decimals, on_step
@@ -162,6 +163,7 @@ def _instrument(
         maintenance_rate=Decimal(0) if spot else MAINTENANCE_RATE,
         funding_interval_ns=0 if spot else FUNDING_NS,
         fee_in_base=spot,
+        stops=None if spot else StopOrders(sources=(Source.LAST, Source.MARK)),
     )
 
 

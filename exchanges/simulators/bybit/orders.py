@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from exchanges.matching.record import OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
 from exchanges.model.order import OrderType, Side, TimeInForce
+from exchanges.model.trigger import Direction, Trigger
 from exchanges.model.venue import AmendOrder, CancelOrder, PlaceOrder
 from exchanges.simulators.base.market import SymbolMarket
 from exchanges.simulators.bybit import wire
@@ -20,6 +23,10 @@ from exchanges.simulators.bybit.wire import Json
 T = TypeVar("T")
 MOST_OPEN = 500
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
+MOST_WAITING = 10
+"""Conditional orders of one symbol."""
+_DIRECTIONS = {str(number): direction for direction, number in wire.DIRECTIONS.items()}
+_SOURCES = {name: source for source, name in wire.TRIGGER_BY.items()}
 _SIDES = {"Buy": Side.BUY, "Sell": Side.SELL}
 _TYPES = {"Market": OrderType.MARKET, "Limit": OrderType.LIMIT}
 _TIMES = {
@@ -36,7 +43,7 @@ def create(venue: BybitVenue, account: str, params: Json) -> Json:
     market = venue.market_of(params.get("category"), params.get("symbol"))
     if len(venue.engine.working(account)) >= MOST_OPEN:
         raise OrderRejectedError(Reject.TOO_MANY_ORDERS, f"expected fewer than {MOST_OPEN} open orders")
-    kind = _choice(params, "orderType", _TYPES)
+    kind, trigger = _choice(params, "orderType", _TYPES), _trigger(venue, account, market, params)
     command = PlaceOrder(
         client_id=_link_id(params),
         symbol=market.instrument.symbol,
@@ -46,11 +53,13 @@ def create(venue: BybitVenue, account: str, params: Json) -> Json:
         price=_number(params, "price") if kind is OrderType.LIMIT else None,
         time_in_force=_choice({"timeInForce": params.get("timeInForce") or ""}, "timeInForce", _TIMES),
         reduce_only=_flag(params, "reduceOnly") and category_of(market.instrument) == LINEAR,
+        trigger=trigger,
     )
     _check_mode(venue, account, market, params)
     if command.price is not None and command.price > market.instrument.tick * wire.MOST_TICKS:
         raise ApiError(110003, f"Order price exceeds the allowable range: {command.price}")
-    return _acknowledged(venue.place(account, command))
+    with _through(trigger):
+        return _acknowledged(venue.place(account, command))
 
 
 def amend(venue: BybitVenue, account: str, params: Json) -> Json:
@@ -62,8 +71,24 @@ def amend(venue: BybitVenue, account: str, params: Json) -> Json:
         symbol=market.instrument.symbol,
         quantity=_number(params, "qty") if params.get("qty") not in (None, "") else None,
         price=_number(params, "price") if params.get("price") not in (None, "") else None,
+        trigger_price=_number(params, "triggerPrice") if params.get("triggerPrice") not in (None, "") else None,
     )
-    return _acknowledged(venue.amend(account, command, order_id=order_id))
+    found = venue.engine.find(account, client_id=link_id, order_id=order_id)
+    with _through(found.trigger if found is not None else None):
+        return _acknowledged(venue.amend(account, command, order_id=order_id))
+
+
+@contextmanager
+def _through(trigger: Trigger | None) -> Iterator[None]:
+    """A trigger price that the market is through already has a code of its own for each direction."""
+    try:
+        yield
+    except OrderRejectedError as error:
+        if error.code is not Reject.TRIGGER or trigger is None:
+            raise
+        rising = trigger.direction is Direction.ABOVE
+        code, word, sign = (110092, "Rising", "<=") if rising else (110093, "Falling", ">=")
+        raise ApiError(code, f"expect {word}, but trigger_price {sign} current ({error})") from error
 
 
 def cancel(venue: BybitVenue, account: str, params: Json) -> Json:
@@ -117,6 +142,21 @@ def _check_mode(venue: BybitVenue, account: str, market: SymbolMarket, params: J
     if mode == HEDGE or index not in (None, 0, "0", ""):
         wanted = "1 or 2 (and a simulator with hedge positions)" if mode == HEDGE else "0"
         raise ApiError(PARAMETER, f"position idx not match position mode: expected {wanted}, found {index}")
+
+
+def _trigger(venue: BybitVenue, account: str, market: SymbolMarket, params: Json) -> Trigger | None:
+    """What makes a conditional order of it. Those of spot are not simulated."""
+    if params.get("triggerPrice") in (None, ""):
+        return None
+    symbol = market.instrument.symbol
+    if category_of(market.instrument) != LINEAR:
+        raise ApiError(PARAMETER, f"expected a perpetual for a conditional order, found {symbol}: not simulated")
+    waiting = [record for record in venue.engine.working(account) if record.waiting and record.symbol == symbol]
+    if len(waiting) >= MOST_WAITING:
+        raise ApiError(110009, f"The number of stop orders exceeds the maximum allowable limit ({MOST_WAITING})")
+    direction = _choice({"triggerDirection": str(params.get("triggerDirection"))}, "triggerDirection", _DIRECTIONS)
+    source = _choice({"triggerBy": params.get("triggerBy") or "LastPrice"}, "triggerBy", _SOURCES)
+    return Trigger(direction, _number(params, "triggerPrice"), source)
 
 
 def _choice(params: Json, name: str, choices: dict[str, T]) -> T:

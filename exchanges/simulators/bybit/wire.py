@@ -12,6 +12,7 @@ from exchanges.matching.record import ZERO, Execution, Funding, OrderRecord
 from exchanges.model.instrument import ContractKind, Instrument
 from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, OrderType, Side, TimeInForce
 from exchanges.model.position import Position
+from exchanges.model.trigger import Direction, Source
 from exchanges.simulators.bybit.instruments import MAINTENANCE_RATE, base_of
 from exchanges.simulators.bybit.topics import LINEAR, SPOT, SPOT_SUFFIX, category_of_symbol
 from exchanges.simulators.candles import Candle
@@ -27,6 +28,8 @@ STATUSES = {
     OrderStatus.CANCELLED: "Cancelled",
     OrderStatus.REJECTED: "Rejected",
 }
+TRIGGER_BY = {Source.LAST: "LastPrice", Source.MARK: "MarkPrice"}
+DIRECTIONS = {Direction.ABOVE: 1, Direction.BELOW: 2}
 TIMES_IN_FORCE = {
     TimeInForce.GTC: "GTC",
     TimeInForce.IOC: "IOC",
@@ -82,9 +85,18 @@ def native(symbol: str) -> str:
     return key_of(symbol).removesuffix(SPOT_SUFFIX)
 
 
+def status(record: OrderRecord) -> str:
+    """The venue's word for where an order stands; a conditional one that ends before its price came has its own."""
+    if record.waiting:
+        return "Untriggered"
+    if record.trigger is not None and not record.triggered and record.status is OrderStatus.CANCELLED:
+        return "Deactivated"
+    return STATUSES[record.status]
+
+
 def order(record: OrderRecord) -> Json:
     """An order as REST and the ``order`` topic give it."""
-    price = record.price or ZERO
+    price, trigger = record.price or ZERO, record.trigger
     return {
         "category": category_of_symbol(record.symbol),
         "symbol": native(record.symbol),
@@ -93,7 +105,7 @@ def order(record: OrderRecord) -> Json:
         "blockTradeId": "",
         "side": SIDES[record.side],
         "positionIdx": 0,
-        "orderStatus": STATUSES[record.status],
+        "orderStatus": status(record),
         "cancelType": CANCEL_TYPES.get(record.reason, "UNKNOWN"),
         "rejectReason": REJECT_REASONS.get(record.reason, "EC_NoError"),
         "timeInForce": TIMES_IN_FORCE[record.time_in_force],
@@ -107,9 +119,9 @@ def order(record: OrderRecord) -> Json:
         "cumExecValue": text(record.value),
         "cumExecFee": text(record.fee),
         "orderType": "Limit" if record.type is OrderType.LIMIT else "Market",
-        "stopOrderType": "",
+        "stopOrderType": "Stop" if trigger else "",
         "orderIv": "",
-        "triggerPrice": "",
+        "triggerPrice": text(trigger.price) if trigger else "",
         "takeProfit": "",
         "stopLoss": "",
         "tpslMode": "",
@@ -117,8 +129,8 @@ def order(record: OrderRecord) -> Json:
         "slLimitPrice": "",
         "tpTriggerBy": "",
         "slTriggerBy": "",
-        "triggerDirection": 0,
-        "triggerBy": "",
+        "triggerDirection": DIRECTIONS[trigger.direction] if trigger else 0,
+        "triggerBy": TRIGGER_BY[trigger.source] if trigger else "",
         "lastPriceOnCreated": "",
         "reduceOnly": record.reduce_only,
         "closeOnTrigger": False,

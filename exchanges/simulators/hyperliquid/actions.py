@@ -9,7 +9,8 @@ from typing import Any
 from exchanges.matching import record as reasons
 from exchanges.matching.record import OrderRecord
 from exchanges.matching.rejection import OrderRejectedError, Reject
-from exchanges.model.order import OrderStatus, OrderType, Side
+from exchanges.model.order import OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.trigger import Direction, Source, Trigger
 from exchanges.model.venue import CancelOrder, PlaceOrder
 from exchanges.simulators.base.rest import CallKind, Route
 from exchanges.simulators.hyperliquid import wire
@@ -34,7 +35,9 @@ def order(venue: HyperliquidVenue, account: str, action: Json) -> Json:
 
 
 def _placed(venue: HyperliquidVenue, account: str, row: Json) -> Json:
-    force = _FORCES.get(str(_inner(row, "t", "limit").get("tif")))
+    waits = isinstance(row.get("t"), dict) and "trigger" in row["t"]
+    force = TimeInForce.GTC if waits else _FORCES.get(str(_inner(row, "t", "limit").get("tif")))
+    trigger, at_market = _trigger(row) if waits else (None, False)
     if force is None or not isinstance(row.get("b"), bool) or not isinstance(row.get("r"), bool):
         raise UnreadableError
     try:
@@ -45,15 +48,26 @@ def _placed(venue: HyperliquidVenue, account: str, row: Json) -> Json:
             client_id=wire.client_id(row.get("c")),
             symbol=market.instrument.symbol,
             side=Side.BUY if row["b"] else Side.SELL,
-            type=OrderType.LIMIT,
+            type=OrderType.MARKET if at_market else OrderType.LIMIT,
             quantity=_number(row, "s"),
-            price=_number(row, "p"),
+            price=None if at_market else _number(row, "p"),
             time_in_force=force,
             reduce_only=row["r"],
+            trigger=trigger,
         )
         return _told(venue, venue.place(account, command))
     except OrderRejectedError as error:
         return {"error": text_of(error, row.get("a"))}
+
+
+def _trigger(row: Json) -> tuple[Trigger, bool]:
+    """What an order waits for, by the mark price, and whether it takes any price then."""
+    told, buys = _inner(row, "t", "trigger"), row.get("b")
+    if told.get("tpsl") not in ("sl", "tp") or not isinstance(told.get("isMarket"), bool):
+        raise UnreadableError
+    rises = bool(buys) is (told["tpsl"] == "sl")
+    trigger = Trigger(Direction.ABOVE if rises else Direction.BELOW, _number(told, "triggerPx"), Source.MARK)
+    return trigger, bool(told["isMarket"])
 
 
 def _told(venue: HyperliquidVenue, record: OrderRecord) -> Json:

@@ -23,6 +23,7 @@ _ENGINE: dict[Reject, str] = {
     Reject.INSUFFICIENT_POSITION: "Insufficient balance.",
     Reject.REDUCE_ONLY: "Reduce only order would increase position.",
     Reject.TOO_MANY_ORDERS: "Too many open orders.",
+    Reject.TRIGGER: "Invalid TP/SL price.",
     Reject.UNCHANGED: "Order is unchanged.",
 }
 

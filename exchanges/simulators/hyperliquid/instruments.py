@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from exchanges.hyperliquid.market import FUNDING_NS, MIN_NOTIONAL, MOST, STANDARD
+from exchanges.hyperliquid.market import FUNDING_NS, MIN_NOTIONAL, MOST, STANDARD, STOPS
 from exchanges.hyperliquid.names import VENUE, full
 from exchanges.hyperliquid.pricing import DECIMALS, price_steps
 from exchanges.model.instrument import ContractKind, Instrument, lowest_maintenance
@@ -116,4 +116,5 @@ class Listings:
             max_leverage=Decimal(listing.leverage),
             maintenance_rate=lowest_maintenance(Decimal(listing.leverage)),
             funding_interval_ns=self._funding_ns,
+            stops=STOPS,
         )

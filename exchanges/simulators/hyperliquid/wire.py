@@ -11,7 +11,8 @@ from exchanges.hyperliquid.cloids import client_id_in, cloid_of
 from exchanges.matching import record as reasons
 from exchanges.matching.account import Account
 from exchanges.matching.record import ZERO, Execution, Funding, OrderRecord
-from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, Side, TimeInForce
+from exchanges.model.order import LIQUIDATION_PREFIX, OrderStatus, OrderType, Side, TimeInForce
+from exchanges.model.trigger import Direction
 from exchanges.simulators.base.market import SymbolMarket
 from exchanges.simulators.candles import Candle
 from exchanges.simulators.feeds.row import Row
@@ -99,15 +100,18 @@ def status(record: OrderRecord) -> str:
     """The venue's word for how an order stands."""
     if record.reason == reasons.NO_IMMEDIATE_QUANTITY and not record.filled:
         return "iocCancelRejected"
+    if record.triggered and not record.status.final:
+        return "triggered"
     return _ENDINGS.get(record.reason, _STATUSES[record.status])
 
 
 def order(record: OrderRecord, *, full: bool) -> Json:
     """An order; ``full`` as REST gives it, else as the stream does."""
+    trigger = record.trigger
     made: Json = {
         "coin": key_of(record.symbol),
         "side": SIDES[record.side],
-        "limitPx": text(record.price or ZERO),
+        "limitPx": text(record.price or (trigger.price if trigger else ZERO)),
         "sz": text(record.open),
         "oid": numbered(record.id),
         "timestamp": ms(record.created_ns),
@@ -116,16 +120,25 @@ def order(record: OrderRecord, *, full: bool) -> Json:
     }
     if full:
         made |= {
-            "triggerCondition": "N/A",
-            "isTrigger": False,
-            "triggerPx": "0.0",
+            "triggerCondition": f"Price {trigger.direction.value} {text(trigger.price)}" if trigger else "N/A",
+            "isTrigger": trigger is not None,
+            "triggerPx": text(trigger.price) if trigger else "0.0",
             "children": [],
             "isPositionTpsl": False,
             "reduceOnly": record.reduce_only,
-            "orderType": "Limit",
-            "tif": TIFS[record.time_in_force],
+            "orderType": _kind(record),
+            "tif": None if trigger else TIFS[record.time_in_force],
         }
     return made
+
+
+def _kind(record: OrderRecord) -> str:
+    """``Limit``, or how a trigger order is called."""
+    trigger, form = record.trigger, "Market" if record.type is OrderType.MARKET else "Limit"
+    if trigger is None:
+        return "Limit"
+    against = (trigger.direction is Direction.BELOW) is (record.side is Side.SELL)
+    return f"{'Stop' if against else 'Take Profit'} {form}"
 
 
 def report(record: OrderRecord, *, full: bool) -> Json:
