@@ -27,7 +27,7 @@ def stop_level(flow: FlowState) -> Decimal | None:
     levels = []
     if isinstance(kind, Bracket | Oco) and kind.stop_loss is not None:
         levels.append(kind.stop_loss)
-    distance = _distance(flow)
+    distance = distance_of(flow)
     if distance is not None and flow.best is not None:
         levels.append(flow.best - distance if sells else flow.best + distance)
     if not levels:
@@ -35,7 +35,7 @@ def stop_level(flow: FlowState) -> Decimal | None:
     return max(levels) if sells else min(levels)
 
 
-def _distance(flow: FlowState) -> Decimal | None:
+def distance_of(flow: FlowState) -> Decimal | None:
     """What it trails by; ``None`` if it stays where it is."""
     kind = flow.frame.flow
     if isinstance(kind, TrailingStop):
@@ -96,7 +96,7 @@ def _shrink(terms: StopTerms, leg: LegView, excess: Decimal, view: View) -> Move
 
 def _trail(view: View, terms: StopTerms, standing: list[LegView], level: Decimal) -> Move:
     """Move the stop that lies behind the most, by a step at least and not too often; it never goes back."""
-    sign, distance = exit_side(view.flow).sign, _distance(view.flow)
+    sign, distance = exit_side(view.flow).sign, distance_of(view.flow)
     if distance is None or view.now - view.flow.moved_ns < terms.trail_ns:
         return WAIT
     for leg in standing:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from actors.exchange.admission import Admission, Refusal
 from actors.exchange.execution import Execution
 from actors.exchange.flows import exits
-from actors.exchange.flows.guard import exit_side, resting_level
+from actors.exchange.flows.guard import distance_of, exit_side, resting_level, stop_level
 from actors.exchange.flows.moves import (
     WAIT,
     Amend,
@@ -207,11 +207,23 @@ class Flows:
         kind = flow.frame.flow
         if flow.asked or flow.done or flow.fired or flow.stop is not None:
             return False
-        last = self._state.find(flow.legs[-1].client_id) if flow.legs else None
-        rests = last is not None and not last.status.final
+        rests = bool(flow.legs) and self._stands(flow.legs[-1])
         if protects(kind) or flow.entered_ns:
+            if self._guarded(flow):
+                # The clock asks for the next step of what trails, and for another stop after a refusal.
+                stops = filter(lambda leg: leg.role is Role.STOP, flow.legs)
+                return distance_of(flow) is None and any(map(self._stands, stops))
             return rests or (not isinstance(kind, Bracket | Oco) or kind.take_profit is None)
         return rests if isinstance(kind, Rest | Iceberg) else isinstance(kind, Conditional) and not flow.legs
+
+    def _stands(self, leg: Leg) -> bool:
+        tracked = self._state.find(leg.client_id)
+        return tracked is not None and not tracked.status.final
+
+    def _guarded(self, flow: FlowState) -> bool:
+        """Whether its stop belongs at the venue."""
+        instrument = self._state.instruments.get(flow.frame.symbol)
+        return instrument is not None and self._stop_terms(instrument) is not None and stop_level(flow) is not None
 
     def run(self, ctx: Context) -> None:
         """Bring every flow on as far as it goes now."""
