@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.messages.control import Control
+from actors.messages.orders import LegRefused
 from actors.messages.signals import Executed
 from exchanges.model.flow import (
     Bracket,
@@ -160,6 +161,7 @@ def test_whatever_happens_no_flow_exceeds_its_approval_and_each_ends_with_exact_
         assert world.state(signal) == ("EXECUTED" if ended.filled else world.state(signal))
         if not signal.reduce_only:
             assert ended.exited == world.filled(signal, signal.side.opposite)
+    assert world.hub_ctx.events(LegRefused) == []
     told = {event.signal_id: event.filled for event in world.hub_ctx.events(Executed)}
     assert all(told[signal.id] == world.filled(signal, signal.side) for signal in world.signals if signal.id in told)
     assert sorted(world.journaled()) == sorted(fill.execution_id for fill in world.fills)

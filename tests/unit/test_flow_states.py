@@ -242,6 +242,13 @@ def test_a_stop_that_is_met_leaves_the_venue_its_time_and_then_goes_from_here(
             assert isinstance(move, Send) and (move.type, move.trigger) == (OrderType.MARKET, None)
 
 
+@pytest.mark.parametrize("stop", OPEN)
+def test_a_stop_sent_from_here_keeps_the_other_exit_away_also_when_what_met_it_is_forgotten(stop: str) -> None:
+    view = guarded("none", "none")
+    view.legs.append(leg(view.frame, stop, Role.STOP, D(1)))  # type: ignore[attr-defined]
+    assert name_of(next_move(view)) == "wait"
+
+
 @pytest.mark.parametrize("stop", [row[0] for row in ROWS[1:]])
 def test_while_trading_is_halted_nothing_is_sent_and_a_stop_at_the_venue_is_let_be(stop: str) -> None:
     view = guarded(stop, "none", trading=TradingState.HALTED)

@@ -23,8 +23,10 @@ from actors.messages.signals import Blocked, Expired, Generated, Learned
 from actors.tree import Planner
 from bigwheel import preflight
 from bigwheel.books import Books, records
+from bigwheel.cli.run import Runner
 from bigwheel.client import GatewayClient
 from bigwheel.errors import SessionError, UsageError
+from bigwheel.orders import OrderRow, stops
 from bigwheel.screen import MOST_ROWS, one_line, render, terminal
 from bigwheel.session import Session, StoreLock, _contained, _lost, _stands
 from bigwheel.summary import summarize, write_summary
@@ -213,6 +215,23 @@ def test_what_keeps_a_venue_from_trading_is_told(changed: dict[str, Any], said: 
     found["venues"]["bybit"].update(changed)
     assert f"bybit: {said}" in shown(found)
     assert f"bybit: {said}" in one_line(found)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_stops_at_the_venues_are_counted_and_those_that_outlive_the_session_are_named(
+    kept: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {name: "" for name in OrderRow._fields if name not in ("venue", "foreign")}
+    stop = {**row, "side": "sell", "quantity": "1", "symbol": BTC, "waits_for": "last below 95", "protects": True}
+    found = overview(tree(), SETTINGS)
+    found["venues"]["bybit"]["working"] = [{**stop, "client_id": "bw-S-3-0"}, {**row, "protects": False}]
+    assert [order.client_id for order in stops(found)] == ["bw-S-3-0"]
+    assert one_line(found).endswith("stops_at_venues=1")
+    assert "stops at venues 1" in shown(found)
+    told = load("sim", {"exchange": {"bybit": {"keep_stops": kept}}}, environ={})
+    Runner(told, None, quiet=False)._say_stops(found)
+    text = "a stop stays at bybit: sell 1 bybit:BTCUSDT once last below 95 (bw-S-3-0)"
+    assert (text in capsys.readouterr().out) is kept
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are() -> None:

@@ -71,7 +71,7 @@ def next_exit(view: View, goal: Decimal) -> Move:
     want = view.instrument.round_quantity(min(rest, view.reducible, view.instrument.max_quantity))
     if view.trading is TradingState.HALTED or view.small(want, None, reduce_only=True):
         return WAIT
-    if flow.fired:
+    if flow.fired or any(leg.role is Role.STOP and not leg.stands for leg in working(legs)):
         return _stop(view, legs, want)
     level = stop_level(flow)
     if view.stop_terms is None or level is None:

@@ -72,6 +72,8 @@ class Flows:
         self._admission = admission
         self._execution = execution
         self._prices = Prices(settings.price_age_ns)
+        self._crowd: tuple[dict[str, set[str]], dict[str, set[str]]] | None = None
+        """Who is in which symbol, for the flows that look at one message."""
 
     # -- the journal -----------------------------------------------------------------------
 
@@ -175,6 +177,7 @@ class Flows:
 
     def market(self, data: MarketData, ctx: Context) -> None:
         """Take in market data; flows that look at the market look now."""
+        self._crowd = None
         self._prices.take(data, ctx.now)
         for flow in list(self._state.flows.values()) if self._state.flows else ():
             if _watches(flow, data.symbol) and self._state.live:
@@ -227,6 +230,7 @@ class Flows:
 
     def run(self, ctx: Context) -> None:
         """Bring every flow on as far as it goes now."""
+        self._crowd = None
         if self._state.live:
             for flow in list(self._state.flows.values()):
                 self._step(flow, ctx)
@@ -381,14 +385,27 @@ class Flows:
 
     def _alone(self, flow: FlowState) -> bool:
         """Whether nobody else of ours holds or orders its symbol."""
-        state, frame = self._state, flow.frame
-        others = (each.frame for each in state.flows.values() if each is not flow)
-        held = (key.partition("|") for key in state.shares)
-        return not (
-            any(other.symbol == frame.symbol for other in others)
-            or any(symbol == frame.symbol and name != frame.strategy for name, _, symbol in held)
-            or any(each.symbol == frame.symbol and each.signal_id != frame.signal_id for each in state.active.values())
-        )
+        if self._crowd is None:
+            self._crowd = self._gather()
+        signals, strategies = self._crowd
+        symbol = flow.frame.symbol
+        return signals.get(symbol, set()) <= {flow.frame.signal_id} and strategies.get(symbol, set()) <= {
+            flow.frame.strategy
+        }
+
+    def _gather(self) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+        """By symbol, the signals that have a flow or an order there, and the strategies that hold it."""
+        state = self._state
+        signals: dict[str, set[str]] = {}
+        strategies: dict[str, set[str]] = {}
+        for signal_id, flow in state.flows.items():
+            signals.setdefault(flow.frame.symbol, set()).add(signal_id)
+        for tracked in state.active.values():
+            signals.setdefault(tracked.symbol, set()).add(tracked.signal_id)
+        for key in state.shares:
+            strategy, _, symbol = key.partition("|")
+            strategies.setdefault(symbol, set()).add(strategy)
+        return signals, strategies
 
     def _stop_terms(self, instrument: Instrument) -> StopTerms | None:
         settings, offered = self._settings, instrument.stops
