@@ -126,6 +126,8 @@ class Driver:
         """A heap of what happens and when, the periodic timers aside."""
         self._ticks: list[tuple[int, int, str, str, Message, int]] = []
         self._number = 0
+        self._turns: dict[tuple[str, str], int] = {}
+        """When the periodic timer in hand was due."""
         self._listeners: dict[str, list[Seat]] = {}
 
     # -- assembly --------------------------------------------------------------------------
@@ -163,7 +165,8 @@ class Driver:
         """Set the timer ``key`` of a brain; the one before it is void."""
         self._number += 1
         self.timers[name, key] = self._number
-        due = now + max(delay_ns, 0)
+        # What lulls pass over makes a periodic timer late, not out of step.
+        due = (self._turns.pop((name, key), now) if key in _PERIODIC else now) + max(delay_ns, 0)
         if key in _PERIODIC:
             heappush(self._ticks, (due, self._number, name, key, message, delay_ns))
         else:
@@ -211,6 +214,7 @@ class Driver:
             if due >= before:
                 return
         heappop(ticks)
+        self._turns[name, key] = due
         self.now = max(self.now, due)
         self._due(number, name, key, message)
         self.drain()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+import msgspec
+
 from actors import names
 from actors.exchange.brain import ExchangeBrain
 from actors.learner.brain import LearnerBrain
@@ -56,6 +58,13 @@ def _beyond(bounds: Mapping[str, Bounds], item: MarketData | Opening) -> bool:
         return not lowest < (item.mark if isinstance(item, Ticker) else item.price) < highest
     price = last_price(item)
     return price > 0 and not (low <= price <= high and lowest < price < highest)
+
+
+def _late(at: int, item: MarketData | Opening, late_ns: int) -> Item:
+    """A piece of data as it is heard; an opening nobody hears of."""
+    if isinstance(item, Opening):
+        return at, item
+    return at + late_ns, msgspec.structs.replace(item, recv_ns=at + late_ns)
 
 
 class Due:
@@ -108,6 +117,7 @@ class Lull:
         carried: between which prices of a symbol it is sure that nothing is liquidated.
         announced: takes in what a ticker says of funding, which may then fall due while the lull lasts.
         alone: the symbol, if there is but one.
+        late_ns: how long market data take to us.
     """
 
     def __init__(
@@ -120,9 +130,12 @@ class Lull:
         carried: Callable[[str], tuple[float, float]],
         announced: Callable[[Ticker], None],
         alone: str,
+        late_ns: int,
     ) -> None:
         self._driver, self._exchanges, self._risk, self._learner = driver, exchanges, risk, learner
         self._passed, self._carried, self._announced, self._alone = passed, carried, announced, alone
+        self._late_ns = late_ns
+        self._chunk: tuple[Sequence[Item], Sequence[Item]] = ((), ())
         self._audiences: dict[tuple[str, type], Audience] = {}
         self._revision = -1
 
@@ -135,21 +148,23 @@ class Lull:
         bounds = self._bounds() if until else None
         if bounds is None:
             return start
-        planned, queue, audiences = driver.planned, driver.queue, self._audiences
-        due, taught, end = Due(self._learner, items, start), start, min(start + _MOST, len(items))
+        planned, queue, audiences, told = driver.planned, driver.queue, self._audiences, self._told(items)
+        due, taught, end = Due(self._learner, told, start), start, min(start + _MOST, len(items))
+        late = 1 if self._late_ns else 0  # data on their way come before what is handed over later
         for place in range(start, end):
-            at, item = items[place]
-            if at >= until or (planned and planned[0][0] < at) or (bounds and _beyond(bounds, item)):
+            at, item = told[place]
+            if at >= until or (planned and planned[0][0] < at + late) or (bounds and _beyond(bounds, item)):
                 end = place
                 break
-            if at >= due.ns and due.silent(place):
+            if (at >= due.ns and due.silent(place)) or (self._late_ns and not self._alone_by(items, place, at, bounds)):
                 end = place
                 break
             if type(item) is not Opening:
                 audience = audiences.get((item.symbol, type(item))) or self._audience(item)
-                driver.now = at
                 if type(item) is Ticker:
+                    driver.now = items[place][0]
                     self._announced(item)
+                driver.now = at
                 for seat in audience.strategies:
                     context = seat.context
                     context.now, context.sender = at, audience.sender
@@ -159,29 +174,37 @@ class Lull:
                         raise failure(seat, item, error) from error
                 driver.handled += len(audience.strategies)
                 if queue:
-                    self._said(items, start, place, taught)
-                    return place + 1
+                    return self._said(items, start, place, taught)
                 if at >= due.ns and due.reached(at, item.symbol):
-                    taught = self._teach(items, taught, place)
+                    taught = self._teach(told, taught, place)
                     if queue:
-                        self._absorb(items[start:taught], taught - start)
+                        end = self._before(items, place, at)
+                        self._absorb(items[start:end], told[start:end], taught - start)
+                        driver.now = at
                         driver.drain()
-                        return taught
-                    due = Due(self._learner, items, taught)
-        self._absorb(items[start:end], taught - start)
+                        return end
+                    due = Due(self._learner, told, taught)
+        self._absorb(items[start:end], told[start:end], taught - start)
         return end
 
-    def _said(self, items: Sequence[Item], start: int, place: int, taught: int) -> None:
-        """Let everyone else catch up with a strategy that has something to say, and then hear it."""
-        driver = self._driver
-        said = list(driver.queue)
+    def _said(self, items: Sequence[Item], start: int, place: int, taught: int) -> int:
+        """Let everyone else catch up with a strategy that has something to say, and then hear it; the place after."""
+        driver, told = self._driver, self._told(items)
+        said, (at, item), end = list(driver.queue), told[place], self._before(items, place, told[place][0])
         driver.queue.clear()
-        self._absorb(items[start:place], taught - start)
-        driver.advance(items[place][0])
-        self._absorb(items[place : place + 1], 1)
-        self._answer(items[place][1])
+        # Timers that are due before it know nothing of other data of the same moment.
+        first = place
+        while first > start and told[first - 1][0] >= at:
+            first -= 1
+        self._absorb(items[start:first], told[start:first], taught - start)
+        driver.advance(at)
+        self._absorb(items[first:place], told[first:place], max(taught - first, 0))
+        self._absorb(items[place:end], told[place:end], end - place)
+        driver.now = at
+        self._answer(item)
         driver.queue.extend(said)
         driver.drain()
+        return end
 
     def _teach(self, items: Sequence[Item], start: int, place: int) -> int:
         """Let the learner catch up, with the data at ``place`` as the last; returns the place after it.
@@ -196,6 +219,29 @@ class Lull:
         self._answer(items[place][1])
         driver.drain((driver.seats[names.BUS], driver.seats[names.LEARNER]))
         return place + 1
+
+    # -- data that take time to us ---------------------------------------------------------
+
+    def _told(self, items: Sequence[Item]) -> Sequence[Item]:
+        """The data as they are heard: later than the venue has them by ``late_ns``."""
+        if not self._late_ns:
+            return items
+        if self._chunk[0] is not items:
+            self._chunk = items, [_late(at, item, self._late_ns) for at, item in items]
+        return self._chunk[1]
+
+    def _before(self, items: Sequence[Item], place: int, at: int) -> int:
+        """The place of the first data after ``place`` that the venue has after ``at``."""
+        place += 1
+        while self._late_ns and place < len(items) and items[place][0] <= at:
+            place += 1
+        return place
+
+    def _alone_by(self, items: Sequence[Item], place: int, at: int, bounds: Mapping[str, Bounds]) -> bool:
+        """Whether the venue has nothing but openings within bounds before the data at ``place`` are heard at ``at``."""
+        end = self._before(items, place, at)
+        others = [item for _, item in items[place + 1 : end]]
+        return end < len(items) and all(type(item) is Opening and not _beyond(bounds, item) for item in others)
 
     # -- how long it lasts -----------------------------------------------------------------
 
@@ -238,18 +284,23 @@ class Lull:
 
     # -- afterwards ------------------------------------------------------------------------
 
-    def _absorb(self, items: Sequence[Item], taught: int) -> None:
-        """Bring everyone but the strategies up to date; of the first ``taught`` pieces the learner knows already."""
+    def _absorb(self, items: Sequence[Item], told: Sequence[Item], taught: int) -> None:
+        """Bring everyone but the strategies up to date; of the first ``taught`` pieces the learner knows already.
+
+        Args:
+            items: the data as the venue has them.
+            told: the same as they are heard.
+        """
         if not items:
             return
-        self._driver.now = items[-1][0]
-        by_symbol = self._by_symbol(items)
+        self._driver.now = told[-1][0]
+        by_symbol = self._by_symbol(told)
         self._passed(items, by_symbol)
         self._look(by_symbol)
         for symbol, data in by_symbol.items():
             self._exchanges[symbol.partition(":")[0]].absorb(data)
         if taught < len(items):
-            for data in (self._by_symbol(items[taught:]) if taught else by_symbol).values():
+            for data in (self._by_symbol(told[taught:]) if taught else by_symbol).values():
                 self._learn(data)
 
     def _by_symbol(self, items: Sequence[Item]) -> dict[str, list[MarketData]]:

@@ -90,8 +90,9 @@ class Session:
         self._risk, self._learner = RiskBrain(limits(settings)), LearnerBrain(terms(settings))
         self._assemble(cast)
         self.conduct = told.conduct
-        # A lull moves market and strategies together; data on their way are none of it.
-        self._lulls = told.lulls and not told.conduct.latency.feed_ns
+        # A lull has one time between the venue's data and ours.
+        ways = told.conduct.latency
+        self._lulls = told.lulls and not (ways.feed_ns and ways.jitter_ns)
         symbols = [each.symbol for each in listed]
         self._alone = symbols[0] if len(symbols) == 1 else ""
         self._lull = Lull(
@@ -103,6 +104,7 @@ class Session:
             self._carried,
             self._announced,
             self._alone,
+            ways.feed_ns,
         )
 
     def _assemble(self, cast: Sequence[Cast]) -> None:
@@ -175,9 +177,10 @@ class Session:
         """Pass over data from ``place`` on as far as nothing is under way; returns the place after them."""
         if not self._lulls:
             return place
-        if not self._quiet():
+        at, planned = items[place][0], self.driver.planned
+        if not self._quiet() or (planned and planned[0][0] < at):
             # What is under way may end before the data come.
-            self.driver.advance(items[place][0], settled=True)
+            self.driver.advance(at, settled=True)
             if not self._quiet():
                 return place
         return self._lull.take(items, place)
@@ -199,9 +202,10 @@ class Session:
                 self._told(at_ns, item)
             return
         if self._alone:
-            for symbol, bars in by_symbol.items():
-                self._bars(symbol, bars)
-            self._venue(self._alone).move(self._alone, [item for _, item in items])
+            own = [item for _, item in items]
+            if by_symbol:
+                self._bars(self._alone, own)
+            self._venue(self._alone).move(self._alone, own)
             return
         moves: dict[str, list[MarketData | Opening]] = {}
         for at_ns, item in items:
@@ -213,7 +217,7 @@ class Session:
         for symbol, own in moves.items():
             self._venue(symbol).move(symbol, own)
 
-    def _bars(self, symbol: str, data: Sequence[MarketData]) -> None:
+    def _bars(self, symbol: str, data: Sequence[MarketData | Opening]) -> None:
         """Note bars of one symbol while no other has any."""
         bars = [bar for bar in data if type(bar) is Bar]
         self.counts["Bar"] += len(bars)

@@ -171,6 +171,23 @@ def test_several_strategies_on_one_symbol_and_on_two(tmp_path: Path, monkeypatch
     assert fast.summary["strategies"] == slow.summary["strategies"]
 
 
+@pytest.mark.parametrize("feed_ms", [20, 1_500])
+def test_data_that_take_time_to_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feed_ms: int) -> None:
+    minute_bars(tmp_path, "BTCUSDT", 2, 500, 30_000.0, 0.001, START)
+    ways = {"feed": feed_ms, "order": 5, "answer": 4}
+    fast, slow = both_ways(monkeypatch, data=tmp_path, symbols=BTC, latency_ms=ways)
+    assert fast.fills.num_rows > 10
+    assert_same(fast, slow)
+    assert fast.summary["messages"] < 0.75 * slow.summary["messages"]
+
+
+def test_trades_of_which_one_happens_before_the_last_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trades(tmp_path, "BTCUSDT", 12, 600, 30_000.0)
+    fast, slow = both_ways(monkeypatch, data=tmp_path, symbols=BTC, latency_ms={"feed": 50, "order": 5, "answer": 4})
+    assert fast.fills.num_rows > 2
+    assert_same(fast, slow)
+
+
 def test_trades_close_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trades(tmp_path, "BTCUSDT", 7, 1_500, 30_000.0)
     fast, slow = both_ways(monkeypatch, data=tmp_path, symbols=BTC)
