@@ -37,7 +37,7 @@ def test_of_digests_every_decision_is_compared_too(tmp_path: Path) -> None:
 
 
 def test_from_any_kept_state_on_every_brain_decides_the_same_again(tmp_path: Path) -> None:
-    rules = TapeRules(enabled=True, max_bytes=60_000)
+    rules = TapeRules(enabled=True, max_bytes=80_000)
     report = replayed(tmp_path, taped(tmp_path, 14, 6.0, rules))
     assert not report.differences, "\n".join(lines(report))
     assert not report.causes(Cause.DAMAGE), "\n".join(lines(report))

@@ -61,7 +61,7 @@ def test_where_only_digests_of_decisions_were_kept_it_is_the_same(tmp_path: Path
 
 
 def test_what_tapes_no_longer_hold_is_taken_from_the_recording_and_counted(tmp_path: Path) -> None:
-    found = rerun(tmp_path, taped(tmp_path, 15, 6.0, TapeRules(enabled=True, max_bytes=60_000)))
+    found = rerun(tmp_path, taped(tmp_path, 15, 6.0, TapeRules(enabled=True, max_bytes=80_000)))
     text = "\n".join(lines(found))
     assert found.ok, text
     assert found.borrowed > 0 and found.taken["borrowed"] > 0

@@ -22,7 +22,7 @@ from tests.simulation.saboteurs import ForgetfulExchange, ImpatientExchange
 FOLDER = Path(__file__).parent / "scripts"
 FILES = sorted(FOLDER.glob("*.json"))
 SABOTAGED = {
-    "trading-15-approved-before-sent": ImpatientExchange,
+    "trading-16-approved-before-sent": ImpatientExchange,
     "trading-1-approved-before-sent": ForgetfulExchange,
 }
 """Scripts that were not found in the product: the brain that was sabotaged."""
