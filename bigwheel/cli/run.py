@@ -195,8 +195,14 @@ class Runner:
         self._settled = 0
 
     def run(self, summary: Path | None) -> None:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, self._interrupted)
+        before = {name: signal.signal(name, self._interrupted) for name in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._session(summary)
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+    def _session(self, summary: Path | None) -> None:
         began = time.time_ns()
         self._say(f"starting ({self.settings.mode}, {len(self.settings.symbols)} symbols); Ctrl-C ends it")
         session = Session.start(self.settings)

@@ -49,7 +49,7 @@ class Hand(Floor):
         assert client_id == (self.name or f"adopted-{venue_id}")
         return client_id
 
-    async def ended(self, client_id: str) -> OrderStatus:
+    async def end_of(self, client_id: str) -> OrderStatus:
         await self.until(lambda: self.books().orders[client_id].status.final, "the end of the order")
         return self.books().orders[client_id].status
 
@@ -80,7 +80,7 @@ def test_an_adopted_order_fills_as_ours(stand: Stand, tmp_path: Path) -> None:
         through = min(last + max(last / 20, 5 * instrument.tick), last * 2)
         price = instrument.round_price(through, Side.BUY)
         hand.made.exchange.submit(AmendOrder(client_id, stand.symbol, price=price))
-        assert await hand.ended(client_id) is OrderStatus.FILLED
+        assert await hand.end_of(client_id) is OrderStatus.FILLED
         assert hand.books().positions[stand.symbol].quantity == stand.quantity
         assert hand.books().fills >= 1
         assert [repair.what for repair in hand.books().repairs] == ["opening position"]
@@ -97,7 +97,7 @@ def test_a_stop_cancels_an_adopted_order(stand: Stand, name: str, tmp_path: Path
     async def scenario(hand: Hand) -> None:
         client_id = await hand.adopted()
         hand.engine.deliver(hand.exchange_name, Stopping("test"), "test")
-        assert await hand.ended(client_id) is OrderStatus.CANCELLED
+        assert await hand.end_of(client_id) is OrderStatus.CANCELLED
         assert not [order for order in hand.venue().orders if not order.status.final]
 
     play(stand, tmp_path, name, scenario)

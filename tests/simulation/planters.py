@@ -67,10 +67,15 @@ def approved(run: Scenario, **changes: Any) -> ApprovedOrder:
     return made
 
 
-def flow(run: Scenario, filled: str) -> ApprovedOrder:
-    """A flow of a hundredth, and a fill of it."""
+def without_limits(run: Scenario) -> None:
+    """Nothing that is approved is too much."""
     most = {"symbol_notional": D(10**9), "total_notional": D(10**9)}
     run.audit.limits = msgspec.structs.replace(run.audit.limits, **most)
+
+
+def flow(run: Scenario, filled: str) -> ApprovedOrder:
+    """A flow of a hundredth, and a fill of it."""
+    without_limits(run)
     frame = approved(run, symbol=BTC, side=Side.BUY, quantity=D("0.01"), flow=Twap(SECOND, 2))
     was = next(found(run, Filled))
     shape = {"execution_id": "planted", "symbol": BTC, "side": Side.BUY, "quantity": D(filled)}
@@ -133,6 +138,11 @@ def _large_in_all(run: Scenario) -> None:
     approved(run, quantity=D(10_000))
 
 
+def _not_its_own(run: Scenario) -> None:
+    without_limits(run)
+    approved(run, strategy="planted", closes=True)
+
+
 def _over_its_frame(run: Scenario) -> None:
     flow(run, "0.02")
 
@@ -181,6 +191,7 @@ PLANTED: dict[str, Planter] = {
     "leg-is-one-order": _second_leg,
     "symbol-limit": _large,
     "total-limit": _large_in_all,
+    "leaves-its-own": _not_its_own,
     "flow-within-approval": _over_its_frame,
     "flow-ends-once": _two_ends,
     "flow-sums": _wrong_sums,

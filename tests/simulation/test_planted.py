@@ -12,9 +12,10 @@ from actors import names
 from bigwheel.simulations.audit import Audit
 from bigwheel.simulations.invariants import INVARIANTS
 from bigwheel.simulations.scenario import Scenario
+from bigwheel.simulations.scenarios import simulate
 from bigwheel.simulations.script import Script
 from bigwheel.simulations.traders import ROGUE
-from bigwheel.simulations.venue import BTC, VenueFaults
+from bigwheel.simulations.venue import BTC, SimulatedVenue, VenueFaults
 from runtime.simulation.faults import SECOND, FaultPlan
 from runtime.simulation.world import CROSS_CHECK, SimulationFailure
 from strategies.signal import SignalState
@@ -153,7 +154,14 @@ def test_what_is_left_wrong_at_the_end_is_caught_there(invariant: str, ended: Sc
     assert caught.value.invariant == invariant
 
 
+def test_stops_that_the_market_does_not_meet_are_missed(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(SimulatedVenue, "jump", lambda *_: None)
+    found = (simulate(Script("outage", seed))[0] for seed in range(8))
+    assert "stops-protect-without-us" in {outcome.broken for outcome in found}
+
+
 def test_each_invariant_has_a_violation_that_is_planted() -> None:
     limits = {name for name in INVARIANTS if name.startswith("limit-")}
     """Planted by ``test_attack.py``."""
-    assert set(PLANTED) | set(LEFT) | limits | {"nothing-is-overlooked"} == set(INVARIANTS)
+    others = {"nothing-is-overlooked", "stops-protect-without-us"}
+    assert set(PLANTED) | set(LEFT) | limits | others == set(INVARIANTS)

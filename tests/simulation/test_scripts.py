@@ -50,7 +50,7 @@ def test_a_script_breaks_the_same_again_where_the_brain_is_sabotaged(name: str) 
 def test_a_failure_shrinks_to_the_fault_and_the_traders_it_takes() -> None:
     build = functools.partial(Scenario, exchange=ImpatientExchange)
     others = ("strategy/pair/bybit:BTCUSDT+bybit:ETHUSDT", "strategy/rogue/bybit:BTCUSDT", "operator")
-    found = shrink(Script("trading", 15, 3.0, without=others), build=build, runs=60)
+    found = shrink(Script("trading", 67, 3.0, without=others), build=build, runs=60)
     assert found is not None
     assert sum(found.first.faults.values()) > 20
     assert found.script.only is not None and len(found.script.only) <= 2
