@@ -119,7 +119,7 @@ _STATUS = {
     "Filled": OrderStatus.FILLED,
     "Cancelled": OrderStatus.CANCELLED,
     "PartiallyFilledCanceled": OrderStatus.CANCELLED,
-    "Deactivated": OrderStatus.CANCELLED,
+    "Deactivated": OrderStatus.CANCELLED,  # not certain: a conditional order that ended before it was met
     "Rejected": OrderStatus.REJECTED,
     "Expired": OrderStatus.EXPIRED,
 }

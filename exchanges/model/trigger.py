@@ -40,16 +40,12 @@ class Trigger(msgspec.Struct, frozen=True):
 class StopOrders(msgspec.Struct, frozen=True):
     """What the venue has of orders that rest there until a price is met, for one instrument.
 
-    ``sources`` are the prices they may look at, the one to prefer first. ``limit`` says that what they become has to
-    be a limit order, at most ``reach`` (a fraction of the trigger price) through it. ``reduce_only`` that they can be
-    kept from opening a position, ``beside`` that another order to close the same position may rest next to them,
-    ``amend`` that trigger price and quantity can be changed, ``lot`` their step of quantity (0: the instrument's).
+    ``sources`` are the prices they may look at, the one to prefer first. ``reduce_only`` says that they can be kept
+    from opening a position, ``beside`` that another order to close the same position may rest next to them, ``amend``
+    that trigger price and quantity can be changed. What they become is a market order.
     """
 
     sources: tuple[Source, ...] = (Source.LAST,)
     reduce_only: bool = True
     beside: bool = True
     amend: bool = True
-    limit: bool = False
-    reach: Decimal = Decimal(0)
-    lot: Decimal = Decimal(0)

@@ -40,14 +40,13 @@ def _level(d: Desk, part: Decimal) -> Decimal:
 
 def _stop(d: Desk, offered: StopOrders, part: Decimal = FAR) -> PlaceOrder:
     level = _level(d, part)
-    price = _rules(d)[0].round_price(level * (1 - offered.reach), Side.SELL) if offered.limit else None
     return PlaceOrder(
         d.client_id(),
         d.stand.symbol,
         Side.SELL,
-        OrderType.LIMIT if offered.limit else OrderType.MARKET,
+        OrderType.MARKET,
         d.stand.quantity,
-        price,
+        None,
         TimeInForce.GTC,
         offered.reduce_only,
         Trigger(Direction.BELOW, level, offered.sources[0]),

@@ -15,6 +15,7 @@ from actors.venue.note import VenueNote, write_note
 from bigwheel.panic import adapter_of
 from conf import load
 from exchanges.interface import Exchange
+from exchanges.model.market import Trade
 from exchanges.model.order import OrderType, Side, TimeInForce
 from exchanges.model.trigger import Direction, Trigger
 from exchanges.model.venue import (
@@ -72,13 +73,15 @@ class Client:
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange, self.got = exchange, asyncio.Queue[Message]()
-        self.up, self.listed = asyncio.Event(), asyncio.Event()
+        self.up, self.listed, self.priced = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def take(self, message: Message) -> None:
         if isinstance(message, StreamStatus) and message.stream == "private" and message.up:
             self.up.set()
         if isinstance(message, InstrumentsReport):
             self.listed.set()
+        if isinstance(message, Trade):
+            self.priced.set()
         if isinstance(message, CommandResult | VenueState):
             self.got.put_nowait(message)
 
@@ -96,6 +99,8 @@ async def _state(name: str, store: Path, config: Path, *orders: PlaceOrder) -> V
         await asyncio.wait_for(client.up.wait(), 30)
         # An adapter refuses what it does not know, and either may come first.
         await asyncio.wait_for(client.listed.wait(), 30)
+        # In a market without a price, what takes at once takes nothing.
+        await asyncio.wait_for(client.priced.wait(), 30)
         for order in orders:
             answer = await client.ask(order)
             assert answer.outcome.value == "accepted", answer

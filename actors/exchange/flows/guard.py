@@ -79,10 +79,7 @@ def _place(view: View, terms: StopTerms, stops: list[LegView], quantity: Decimal
     side, offered = exit_side(view.flow), terms.offered
     trigger = Trigger(Direction.BELOW if side is Side.SELL else Direction.ABOVE, level, offered.sources[0])
     reason = f"rests at the venue, to stop at {trigger.source.value} {level}"
-    kind, price = OrderType.MARKET, None
-    if offered.limit:
-        kind, price = OrderType.LIMIT, view.instrument.round_price(level * (1 + side.sign * offered.reach), side)
-    return Send(Role.STOP, STOP_NUMBER, kind, quantity, price, TimeInForce.GTC, reason, trigger)
+    return Send(Role.STOP, STOP_NUMBER, OrderType.MARKET, quantity, None, TimeInForce.GTC, reason, trigger)
 
 
 def _shrink(terms: StopTerms, leg: LegView, excess: Decimal, view: View) -> Move:

@@ -24,7 +24,7 @@ T = TypeVar("T")
 MOST_OPEN = 500
 _LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 MOST_WAITING = 10
-"""Conditional orders of one symbol."""
+"""Conditional orders of one symbol. Not certain: the venue has a limit, and may have another one."""
 _DIRECTIONS = {str(number): direction for direction, number in wire.DIRECTIONS.items()}
 _SOURCES = {name: source for source, name in wire.TRIGGER_BY.items()}
 _SIDES = {"Buy": Side.BUY, "Sell": Side.SELL}
