@@ -22,13 +22,16 @@ from bigwheel.sweeps import syntax
 from bigwheel.times import stamp
 from exchanges.paper.settings import Depth
 
+Data = Annotated[Path | None, typer.Option("--data", help="A catalog, a recording, or a Parquet or CSV file.")]
+Finished = Annotated[
+    Path | None, typer.Option("--session", help="Instead: a finished session's folder, run again and compared.")
+]
+
 
 def backtest(
     ctx: typer.Context,
     strategy: Names = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="A catalog, a recording, or a Parquet or CSV file.")
-    ] = None,
+    data: Data = None,
     symbols: Symbols = "",
     since: Annotated[str, typer.Option("--from", help="The first moment (2026-11-01, UTC). Default: all.")] = "",
     until: Annotated[str, typer.Option("--to", help="The moment after the last one.")] = "",
@@ -42,9 +45,7 @@ def backtest(
     depth: Annotated[Depth, typer.Option("--depth", help="What is made up: exact is without a spread.")] = "synthetic",
     out: Annotated[Path | None, typer.Option("--out", help="A folder for the tables and summary.json.")] = None,
     report: Annotated[Path | None, typer.Option("--report", help="A folder for report.html and figures.json.")] = None,
-    session: Annotated[
-        Path | None, typer.Option("--session", help="Instead: a finished session's folder, run again and compared.")
-    ] = None,
+    session: Finished = None,
     as_json: AsJson = False,
 ) -> None:
     """Run strategies on recorded data, by the brains that trade live, and say what came of it.

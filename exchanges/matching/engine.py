@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
@@ -345,15 +344,7 @@ class MatchingEngine:
 
     def carried(self, symbol: str) -> tuple[float, float]:
         """Between which prices ``symbol`` may be traded while it is sure that nothing is liquidated."""
-        market, count = self._market(symbol), self._matcher.execution_count
-        low, high = -math.inf, math.inf
-        for account in self.accounts.values() if market.instrument.maintenance_rate else ():
-            if account.position(symbol).quantity:
-                if self._liquidator.failing(account, market, count):
-                    return math.inf, -math.inf
-                lowest, highest = self._liquidator.carried(account, market, count)
-                low, high = max(low, lowest), min(high, highest)
-        return low, high
+        return self._liquidator.bounds(self.accounts.values(), self._market(symbol), self._matcher.execution_count)
 
     def carries(self, symbol: str, low: float, high: float) -> bool:
         """Whether it is sure that nothing is met or liquidated while ``symbol`` is traded from ``low`` to ``high``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -69,6 +69,17 @@ class Liquidator:
         if known is None or known.executions != executions or known.wallet != account.wallet:
             return math.inf, -math.inf
         return known.low, known.high
+
+    def bounds(self, accounts: Iterable[Account], market: Market, executions: int) -> tuple[float, float]:
+        """Between which marks it is known that all accounts carry the market's perpetual; none if one fails."""
+        low, high = -math.inf, math.inf
+        for account in accounts if market.instrument.maintenance_rate else ():
+            if account.position(market.instrument.symbol).quantity:
+                if self.failing(account, market, executions):
+                    return math.inf, -math.inf
+                lowest, highest = self.carried(account, market, executions)
+                low, high = max(low, lowest), min(high, highest)
+        return low, high
 
     def _keep(self, account: Account, executions: int) -> None:
         """Note within which marks the account carries what it holds, where that is perpetuals alone.
